@@ -1,0 +1,15 @@
+import { isEmail } from 'class-validator';
+
+/** RFC 5321 4.5.3.1.3: 254 characters is what fits into a path. */
+const MAX_LENGTH = 254;
+
+/**
+ * The one form of an address that is stored and compared (trimmed, NFKC, lower case), so that nobody registers twice by
+ * spelling; undefined when it is not an address. The part before the @ must be ASCII: look-alike letters make two accounts of
+ * one to the eye.
+ */
+export function normaliseEmail(input: string): string | undefined {
+  const email = input.trim().normalize('NFKC').toLowerCase();
+  const valid = isEmail(email, { allow_utf8_local_part: false, ignore_max_length: false });
+  return valid && email.length <= MAX_LENGTH && email.toLowerCase() === email ? email : undefined;
+}

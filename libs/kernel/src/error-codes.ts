@@ -1,0 +1,85 @@
+/** What a refusal means to a caller; the HTTP door maps each to one status. */
+export type ErrorKind =
+  | 'invalid'
+  | 'unauthenticated'
+  | 'payment_required'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'too_large'
+  | 'unsupported'
+  | 'unprocessable'
+  | 'unavailable'
+  | 'internal';
+
+interface ErrorEntry {
+  readonly kind: ErrorKind;
+  /** The fixed English text that the app in the field compares; it never changes (contract 1). */
+  readonly detail: string;
+}
+
+/** Every refusal this service can give: stable code, kind, fixed text. Texts for people are in `platform/i18n`. */
+export const ERRORS = {
+  // any request
+  malformed_json: { kind: 'invalid', detail: 'Request body is not valid JSON' },
+  malformed_request: { kind: 'invalid', detail: 'Malformed request' },
+  body_too_large: { kind: 'too_large', detail: 'Request body is too large' },
+  unsupported_media_type: { kind: 'unsupported', detail: 'Content-Type must be application/json' },
+  validation_error: { kind: 'unprocessable', detail: 'Validation error' },
+  route_not_found: { kind: 'not_found', detail: 'Not Found' },
+  idempotency_key_in_use: { kind: 'conflict', detail: 'A request with this Idempotency-Key is still running' },
+  idempotency_key_reused: {
+    kind: 'unprocessable',
+    detail: 'Idempotency-Key was already used with another request',
+  },
+  database_unavailable: { kind: 'unavailable', detail: 'Service temporarily unavailable' },
+  overloaded: { kind: 'unavailable', detail: 'Server is busy, try again later' },
+  internal_error: { kind: 'internal', detail: 'Internal server error' },
+
+  // who is calling
+  not_authenticated: { kind: 'unauthenticated', detail: 'Not authenticated' },
+  invalid_token: { kind: 'unauthenticated', detail: 'Could not validate credentials' },
+  invalid_credentials: { kind: 'unauthenticated', detail: 'Invalid credentials' },
+  user_not_active: { kind: 'forbidden', detail: 'User not active' },
+  not_allowed: { kind: 'forbidden', detail: 'Not allowed' },
+  admin_required: { kind: 'forbidden', detail: 'Admin privileges required' },
+  promotion_refused: { kind: 'forbidden', detail: 'Admin privileges required to promote' },
+
+  // accounts
+  email_already_registered: { kind: 'invalid', detail: 'Email already registered' },
+  password_required: { kind: 'invalid', detail: 'Password is required for registration' },
+  password_too_short: { kind: 'invalid', detail: 'Password must be at least 8 characters' },
+  password_too_common: {
+    kind: 'invalid',
+    detail: 'Password must be at least 8 characters and not one of the most common passwords',
+  },
+  user_not_found: { kind: 'not_found', detail: 'User not found' },
+
+  // tariffs and subscriptions
+  tariff_not_found: { kind: 'not_found', detail: 'Tariff not found' },
+  tariff_already_exists: { kind: 'invalid', detail: 'Tariff already exists' },
+  tariff_in_use: { kind: 'invalid', detail: 'Tariff is assigned to users and cannot be deleted' },
+  store_product_taken: { kind: 'conflict', detail: 'Store product already belongs to another tariff' },
+  tariff_already_assigned: { kind: 'invalid', detail: 'Tariff already assigned to user' },
+  payment_required: { kind: 'payment_required', detail: 'Payment required' },
+  already_has_active_subscription: { kind: 'invalid', detail: 'already_has_active_subscription' },
+  free_tariff_already_used: { kind: 'invalid', detail: 'free_tariff_already_used' },
+  no_active_subscription: { kind: 'forbidden', detail: 'no_active_subscription' },
+
+  // payments
+  payment_not_found: { kind: 'not_found', detail: 'Payment not found' },
+  payment_already_recorded: { kind: 'conflict', detail: 'Payment already recorded' },
+  payment_not_editable: { kind: 'conflict', detail: 'Payment can no longer be changed' },
+  payment_status_not_allowed: { kind: 'conflict', detail: 'Payment status cannot change this way' },
+
+  // peers and servers
+  peer_not_found: { kind: 'not_found', detail: 'Peer not found' },
+  no_peer_for_user: { kind: 'not_found', detail: 'No peer found for user' },
+  device_limit_reached: { kind: 'conflict', detail: 'device_limit_reached' },
+  public_key_taken: { kind: 'conflict', detail: 'public_key_taken' },
+  address_taken: { kind: 'conflict', detail: 'address_taken' },
+  no_server_available: { kind: 'unavailable', detail: 'no_server_available' },
+  address_pool_exhausted: { kind: 'unavailable', detail: 'address_pool_exhausted' },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,10 @@
+/**
+ * peers: a user's devices, and whether they may be on their servers. It promises that a device limit holds against any number of
+ * simultaneous requests, that peers follow their owner's access, and that a private key is handed to its owner only. It must
+ * never know what paid for the access.
+ */
+export { Access } from './access.service.js';
+export { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerStatus } from './peer.js';
+export { PeersModule } from './peers.module.js';
+export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';
+export { ServerExport } from './server-export.service.js';

@@ -1,0 +1,26 @@
+import { Injectable } from '@nestjs/common';
+import { renderServerConfig, Servers } from '#wireguard';
+import { Access } from './access.service.js';
+import { PeersRepository } from './peers.repository.js';
+
+/** Writes a server's peers out, for operators who apply them by their own means. */
+@Injectable()
+export class ServerExport {
+  constructor(
+    private readonly servers: Servers,
+    private readonly peers: PeersRepository,
+    private readonly access: Access,
+  ) {}
+
+  /** A complete file for `wg syncconf`, with the peers of those who have access at this moment and no others. */
+  async render(serverId: number): Promise<string> {
+    await this.access.enforce();
+    const server = await this.servers.get(serverId);
+    const peers = await this.peers.listWanted(serverId);
+    return renderServerConfig({
+      privateKey: await this.servers.privateKey(serverId),
+      listenPort: Number(server.endpoint.slice(server.endpoint.lastIndexOf(':') + 1)),
+      peers: peers.map((peer) => ({ publicKey: peer.publicKey, allowedIps: [`${peer.address}/32`] })),
+    });
+  }
+}

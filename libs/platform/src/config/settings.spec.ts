@@ -1,0 +1,138 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { SystemRandomness } from '#kernel';
+import { developmentSecrets } from './development-secrets.js';
+import { Settings } from './settings.js';
+import { type Environment, SettingsError } from './settings-reader.js';
+
+const KEY = '3Rtik7crK3_YE6pfTa8waKgJ-IjxJnvHRQsbKtcAB94=';
+const DEVELOPMENT: Environment = { SECRET_KEY: 'WkBz4mLqT8vXc2Rn6YpJ0sHfUe3GdA7i', CONFIG_ENCRYPTION_KEY: KEY };
+const PRODUCTION: Environment = {
+  ...DEVELOPMENT,
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgresql://vpn:x@db.internal:5432/vpn',
+  WG_SERVER_PUBLIC_KEY: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
+  WG_ENDPOINT: 'vpn.example.com:51820',
+};
+
+function read(environment: Environment): Settings {
+  return new Settings(environment, { cores: 4 });
+}
+
+function faults(environment: Environment): readonly string[] {
+  try {
+    read(environment);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe('settings', () => {
+  it('have sensible values when nothing but the generated secrets is set', () => {
+    const settings = read(DEVELOPMENT);
+    expect(settings.environment).toBe('development');
+    expect(settings.http).toEqual({
+      host: '0.0.0.0',
+      port: 8000,
+      docs: true,
+      corsOrigins: [],
+      shutdownDelaySeconds: 0,
+    });
+    expect(settings.database).toEqual({ url: undefined, poolSize: 10 });
+    expect(settings.auth.accessTokenSeconds).toBe(3600);
+    expect(settings.auth.promoteMode).toBe('once');
+    expect(settings.wireguard).toMatchObject({
+      clientKeys: 'honour',
+      subnet: '10.8.0.0/16',
+      dns: ['1.1.1.1'],
+      mtu: 1420,
+    });
+  });
+
+  it('start in production with what production needs', () => {
+    expect(faults(PRODUCTION)).toEqual([]);
+    expect(read(PRODUCTION).http.docs).toBe(false);
+  });
+
+  it('name everything that is missing in production in one message', () => {
+    const message = faults({ NODE_ENV: 'production' }).join('\n');
+    for (const name of ['SECRET_KEY', 'DATABASE_URL', 'CONFIG_ENCRYPTION_KEY', 'WG_ENDPOINT', 'WG_SERVER_PUBLIC_KEY']) {
+      expect(message).toContain(name);
+    }
+  });
+
+  it.each<[string, Environment]>([
+    ['SECRET_KEY', { SECRET_KEY: 'short' }],
+    ['SECRET_KEY', { SECRET_KEY: 'change_me_change_me_change_me_change_me' }],
+    ['SECRET_KEY', { SECRET_KEY: 'abababababababababababababababababab' }],
+    ['JWT_KEYS', { JWT_KEYS: '{"kid":"a"}' }],
+    ['JWT_KEYS', { JWT_KEYS: 'not json' }],
+    ['JWT_KEYS, key new,', { JWT_KEYS: '[{"kid":"new","k":"short"}]' }],
+    ['CONFIG_ENCRYPTION_KEY', { CONFIG_ENCRYPTION_KEY: 'x'.repeat(44) }],
+    ['CONFIG_ENCRYPTION_KEY', { CONFIG_ENCRYPTION_KEY: `${KEY},tooshort` }],
+    ['CONFIG_ENCRYPTION_KEY', { CONFIG_ENCRYPTION_KEY: `${'A'.repeat(43)}=` }],
+    ['PROMOTE_SECRET', { PROMOTE_SECRET: 'tooshort' }],
+    ['DATABASE_URL', { DATABASE_URL: 'mysql://localhost/vpn' }],
+    ['DATABASE_URL', { DATABASE_URL: 'postgresql+asyncpg://localhost/vpn' }],
+    ['PORT', { PORT: '80a' }],
+    ['ALGORITHM', { ALGORITHM: 'none' }],
+    ['BCRYPT_COST', { BCRYPT_COST: '4' }],
+    ['ACCESS_TOKEN_EXPIRE_MINUTES', { ACCESS_TOKEN_EXPIRE_MINUTES: '61' }],
+    ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
+    ['WG_SERVER_PUBLIC_KEY', { WG_SERVER_PUBLIC_KEY: 'nope' }],
+    ['WG_ENDPOINT', { WG_ENDPOINT: 'vpn.example.com' }],
+    ['WG_SUBNET', { WG_SUBNET: '10.8.0.0/8' }],
+    ['WG_DNS', { WG_DNS: '1.1.1.1,resolver' }],
+    ['WG_CLIENT_KEYS', { WG_CLIENT_KEYS: 'maybe' }],
+  ])('refuse a bad %s', (name, change) => {
+    expect(faults({ ...PRODUCTION, ...change })).toEqual([expect.stringContaining(name)]);
+  });
+
+  it('never repeat a value: it may be a secret in the wrong place', () => {
+    const secret = 'hunter2hunter2';
+    const all = Object.keys(PRODUCTION).map((name) => faults({ ...PRODUCTION, [name]: secret }).join('\n'));
+    expect(all.join('\n')).not.toContain(secret);
+  });
+
+  it('sign with the first of several keys and keep the old one for checking', () => {
+    const settings = read({ ...DEVELOPMENT, JWT_KEYS: '[{"kid":"2026-02","k":"Vm3kT9xQ2wLp7RzN5cYb8HsJ4dGf6AeU"}]' });
+    expect(settings.auth.signingKeys.map(({ kid }) => kid)).toEqual(['2026-02', 'k0']);
+  });
+
+  it('leave threads free when passwords are hashed', () => {
+    const concurrency = (cores: number, threads: string): number =>
+      new Settings({ ...DEVELOPMENT, UV_THREADPOOL_SIZE: threads }, { cores }).auth.bcryptConcurrency;
+    expect([concurrency(2, '8'), concurrency(16, '8'), concurrency(1, '1')]).toEqual([2, 6, 1]);
+  });
+
+  it('are all explained in .env.example, and nothing else is', () => {
+    const example = readFileSync('.env.example', 'utf8');
+    const explained = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1]);
+    expect(explained.toSorted()).toEqual([...read(DEVELOPMENT).names]);
+  });
+});
+
+describe('the secrets of development', () => {
+  it('are made once, are good enough to start with, and are for the owner of the folder only', async () => {
+    const directory = join(await mkdtemp(join(tmpdir(), 'vpn-secrets-')), 'data');
+    const first = await developmentSecrets(directory, new SystemRandomness());
+    const second = await developmentSecrets(directory, new SystemRandomness());
+    expect(second).toEqual(first);
+    expect(faults(first)).toEqual([]);
+    const path = join(directory, 'secrets.env');
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect(parseEnv(await readFile(path, 'utf8'))).toEqual(first);
+  });
+
+  it('are the same for processes that start together', async () => {
+    const directory = join(await mkdtemp(join(tmpdir(), 'vpn-secrets-')), 'data');
+    const all = await Promise.all([1, 2, 3].map(() => developmentSecrets(directory, new SystemRandomness())));
+    expect(new Set(all.map((secrets) => secrets['SECRET_KEY'])).size).toBe(1);
+  });
+});

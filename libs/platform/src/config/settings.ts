@@ -1,0 +1,229 @@
+import { isIP, isIPv4 } from 'node:net';
+import { isFernetKey } from '../crypto/fernet.js';
+import { secretWeakness } from './secret-strength.rules.js';
+import { type Environment, SettingsReader } from './settings-reader.js';
+
+/** A key that signs or checks access tokens; `kid` names it in the token's header. */
+export interface SigningKey {
+  readonly kid: string;
+  readonly secret: string;
+}
+
+/** RFC 7518 3.2: an HS256 key has at least 256 bits. */
+const SECRET_KEY_LENGTH = 32;
+const PROMOTE_SECRET_LENGTH = 24;
+
+/**
+ * Every setting of the service, read once at start-up. All faults are reported together, in one message.
+ * This class is the list: `.env.example` explains each variable, and a test keeps the two equal.
+ */
+export class Settings {
+  /** The variables that were looked for. */
+  readonly names: readonly string[];
+
+  readonly environment: 'development' | 'production' | 'test';
+  /** Where development keeps its database and its secrets. */
+  readonly dataDirectory: string;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    /** Whether /docs and /openapi.json are served. */
+    readonly docs: boolean;
+    /** Origins that browsers may call from; none by default, the app needs none. */
+    readonly corsOrigins: readonly string[];
+    /** How long the service keeps answering after SIGTERM while a balancer takes it out, in seconds. */
+    readonly shutdownDelaySeconds: number;
+  };
+
+  readonly database: {
+    /** Undefined in development: the embedded PostgreSQL is used. */
+    readonly url: string | undefined;
+    readonly poolSize: number;
+  };
+
+  readonly auth: {
+    /** The first signs, all verify. */
+    readonly signingKeys: readonly SigningKey[];
+    readonly accessTokenSeconds: number;
+    /** log2 of bcrypt's rounds. 10 = 57 ms on a 2-core machine. */
+    readonly bcryptCost: number;
+    /** How many passwords are hashed at once; the rest wait. */
+    readonly bcryptConcurrency: number;
+    /** Undefined: nobody is promoted by secret. */
+    readonly promoteSecret: string | undefined;
+    readonly promoteMode: 'once' | 'always';
+  };
+
+  /** Fernet keys: the first seals, all open. */
+  readonly encryptionKeys: readonly string[];
+
+  /** The first server, which needs no registration, and how peers are made on it. */
+  readonly wireguard: {
+    readonly clientKeys: 'honour' | 'ignore';
+    readonly serverPublicKey: string | undefined;
+    readonly endpoint: string | undefined;
+    readonly subnet: string;
+    readonly dns: readonly string[];
+    readonly mtu: number;
+  };
+
+  /** @throws SettingsError with every fault found. */
+  constructor(environment: Environment, machine: { readonly cores: number }) {
+    const read = new SettingsReader(environment);
+
+    this.environment = read.choice('NODE_ENV', ['development', 'production', 'test'], 'development');
+    const production = this.environment === 'production';
+    this.dataDirectory = read.text('DATA_DIR') ?? 'data';
+    this.logLevel = read.choice(
+      'LOG_LEVEL',
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      this.environment === 'test' ? 'silent' : 'info',
+    );
+
+    this.http = {
+      host: read.text('HOST') ?? '0.0.0.0',
+      port: read.integer('PORT', { min: 0, max: 65535 }, 8000),
+      docs: read.flag('DOCS', !production),
+      corsOrigins: read.list('CORS_ORIGINS'),
+      shutdownDelaySeconds: read.integer('SHUTDOWN_DELAY_SECONDS', { min: 0, max: 300 }, 0),
+    };
+    for (const origin of this.http.corsOrigins) {
+      if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+        read.fault('CORS_ORIGINS must list origins such as https://admin.example.com, without a path');
+      }
+    }
+
+    this.database = {
+      url: readDatabaseUrl(read, production),
+      poolSize: read.integer('DATABASE_POOL_SIZE', { min: 2, max: 200 }, 10),
+    };
+
+    const threads = read.integer('UV_THREADPOOL_SIZE', { min: 1, max: 1024 }, 4);
+    this.auth = {
+      signingKeys: readSigningKeys(read),
+      accessTokenSeconds: 60 * read.integer('ACCESS_TOKEN_EXPIRE_MINUTES', { min: 1, max: 60 }, 60),
+      bcryptCost: read.integer('BCRYPT_COST', { min: this.environment === 'test' ? 4 : 10, max: 15 }, 10),
+      // bcrypt runs in libuv's pool: two threads stay free, or files and name look-ups would wait for passwords.
+      bcryptConcurrency: Math.max(1, Math.min(machine.cores, threads - 2)),
+      promoteSecret: readPromoteSecret(read, production),
+      promoteMode: read.choice('PROMOTE_MODE', ['once', 'always'], 'once'),
+    };
+    if (read.text('ALGORITHM') !== undefined) read.choice('ALGORITHM', ['HS256'], 'HS256');
+
+    this.encryptionKeys = readEncryptionKeys(read);
+
+    this.wireguard = readWireGuard(read, production);
+
+    read.finish();
+    this.names = read.names;
+  }
+}
+
+function readWireGuard(read: SettingsReader, production: boolean): Settings['wireguard'] {
+  const dns = read.list('WG_DNS');
+  const wireguard = {
+    clientKeys: read.choice('WG_CLIENT_KEYS', ['honour', 'ignore'], 'honour'),
+    serverPublicKey: read.text('WG_SERVER_PUBLIC_KEY'),
+    endpoint: read.text('WG_ENDPOINT'),
+    subnet: read.text('WG_SUBNET') ?? '10.8.0.0/16',
+    dns: dns.length > 0 ? dns : ['1.1.1.1'],
+    mtu: read.integer('WG_MTU', { min: 1280, max: 9000 }, 1420),
+  };
+  const { serverPublicKey, endpoint, subnet } = wireguard;
+  if (production && (serverPublicKey === undefined || endpoint === undefined)) {
+    read.fault(
+      'WG_SERVER_PUBLIC_KEY and WG_ENDPOINT are required in production: a config without them connects to nothing',
+    );
+  }
+  if (serverPublicKey !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(serverPublicKey)) {
+    read.fault('WG_SERVER_PUBLIC_KEY must be a WireGuard public key: 44 characters of base64');
+  }
+  if (endpoint !== undefined && !/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(endpoint)) {
+    read.fault('WG_ENDPOINT must look like vpn.example.com:51820');
+  }
+  if (!isSubnet(subnet)) read.fault('WG_SUBNET must be an IPv4 network from /16 to /30, such as 10.8.0.0/16');
+  for (const address of wireguard.dns) {
+    if (isIP(address) === 0) read.fault('WG_DNS must list addresses, such as 1.1.1.1,2606:4700:4700::1111');
+  }
+  return wireguard;
+}
+
+function isSubnet(text: string): boolean {
+  const [network = '', prefix = '', ...rest] = text.split('/');
+  return isIPv4(network) && /^\d{2}$/.test(prefix) && Number(prefix) >= 16 && Number(prefix) <= 30 && rest.length === 0;
+}
+
+function readDatabaseUrl(read: SettingsReader, production: boolean): string | undefined {
+  const url = read.text('DATABASE_URL');
+  if (url === undefined) {
+    if (production)
+      read.fault('DATABASE_URL is required in production (postgresql://user:password@host:5432/database)');
+    return undefined;
+  }
+  const protocol = URL.canParse(url) ? new URL(url).protocol : '';
+  if (protocol !== 'postgresql:' && protocol !== 'postgres:') {
+    read.fault('DATABASE_URL must look like postgresql://user:password@host:5432/database');
+  }
+  return url;
+}
+
+function readSigningKeys(read: SettingsReader): readonly SigningKey[] {
+  const keys: SigningKey[] = [];
+  const extra = read.text('JWT_KEYS');
+  if (extra !== undefined) {
+    const parsed = parseSigningKeys(extra);
+    if (parsed === undefined) read.fault('JWT_KEYS must be JSON such as [{"kid":"2026-02","k":"..."}], each kid once');
+    keys.push(...(parsed ?? []));
+  }
+  const secret = read.text('SECRET_KEY');
+  if (secret === undefined) read.fault(`SECRET_KEY is required (${SECRET_KEY_LENGTH} random characters or more)`);
+  else keys.push({ kid: 'k0', secret });
+  for (const key of keys) {
+    const weakness = secretWeakness(key.secret, SECRET_KEY_LENGTH);
+    const name = key.kid === 'k0' ? 'SECRET_KEY' : `JWT_KEYS, key ${key.kid},`;
+    if (weakness !== undefined) read.fault(`${name} ${weakness}`);
+  }
+  return keys;
+}
+
+function parseSigningKeys(text: string): SigningKey[] | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parsed)) return undefined;
+  const keys: SigningKey[] = [];
+  for (const entry of parsed as unknown[]) {
+    if (typeof entry !== 'object' || entry === null || !('kid' in entry) || !('k' in entry)) return undefined;
+    const { kid, k } = entry;
+    if (typeof kid !== 'string' || !/^[\w.-]{1,32}$/.test(kid) || kid === 'k0' || typeof k !== 'string')
+      return undefined;
+    keys.push({ kid, secret: k });
+  }
+  return new Set(keys.map((key) => key.kid)).size === keys.length ? keys : undefined;
+}
+
+function readPromoteSecret(read: SettingsReader, production: boolean): string | undefined {
+  const secret = read.text('PROMOTE_SECRET');
+  if (secret === undefined || !production) return secret;
+  const weakness = secretWeakness(secret, PROMOTE_SECRET_LENGTH);
+  if (weakness !== undefined) read.fault(`PROMOTE_SECRET ${weakness}`);
+  return secret;
+}
+
+function readEncryptionKeys(read: SettingsReader): readonly string[] {
+  const keys = read.list('CONFIG_ENCRYPTION_KEY');
+  if (keys.length === 0) read.fault('CONFIG_ENCRYPTION_KEY is required (a Fernet key; several separated by commas)');
+  for (const key of keys) {
+    if (!isFernetKey(key)) {
+      read.fault('CONFIG_ENCRYPTION_KEY must hold Fernet keys: 44 characters of URL-safe base64 each');
+    } else if (new Set(key).size < 8) {
+      read.fault('CONFIG_ENCRYPTION_KEY must be a random value, not a repeated pattern');
+    }
+  }
+  return keys;
+}

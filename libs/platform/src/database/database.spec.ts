@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { Client } from 'pg';
+import { DataSource } from 'typeorm';
+import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../../../test/support/database.js';
+import { isDatabaseUnavailable, refuseOn } from './database-faults.js';
+import { migrate } from './migrate.js';
+import { UnitOfWork } from './unit-of-work.js';
+
+describe('migrations', () => {
+  it('run once when three instances start together, and none of them fails', async () => {
+    const database = await createEmptyDatabase();
+    const ran = await Promise.all([1, 2, 3].map(() => migrate(database.url)));
+    expect(ran.filter((names) => names.length > 0)).toHaveLength(1);
+    expect(await migrate(database.url)).toEqual([]);
+    await database.drop();
+  });
+
+  it('are all of them applied, or none, when one is cut off in the middle', async () => {
+    const database = await createEmptyDatabase();
+    const blocker = new Client({ connectionString: database.url });
+    await blocker.connect();
+    await blocker.query('CREATE TABLE vpn_peers (id integer)'); // makes the first migration fail near its end
+    await expect(migrate(database.url)).rejects.toThrow('already exists');
+    const { rows } = await blocker.query("SELECT to_regclass('users') AS users");
+    expect(rows[0]).toEqual({ users: null });
+    await blocker.query('DROP TABLE vpn_peers');
+    await blocker.end();
+    expect(await migrate(database.url)).not.toEqual([]);
+    await database.drop();
+  });
+
+  it('stay what they were when they were released', () => {
+    const frozen = JSON.parse(readFileSync('migrations/frozen.json', 'utf8')) as Record<string, string>;
+    const files = readdirSync('migrations').filter((name) => name.endsWith('.migration.ts'));
+    const now = files.map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(`migrations/${name}`))
+        .digest('hex'),
+    ]);
+    expect(Object.fromEntries(now)).toEqual(frozen);
+  });
+});
+
+describe('the unit of work', () => {
+  let database: TestDatabase;
+  let dataSource: DataSource;
+  let uow: UnitOfWork;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    dataSource = await new DataSource({ type: 'postgres', url: database.url, poolSize: 4 }).initialize();
+    uow = new UnitOfWork(dataSource);
+    await dataSource.query('CREATE TABLE notes (text varchar PRIMARY KEY)');
+  });
+  afterAll(async () => {
+    await dataSource.destroy();
+    await database.drop();
+  });
+
+  const write = (text: string): Promise<unknown> => uow.manager.query('INSERT INTO notes VALUES ($1)', [text]);
+  const notes = async (): Promise<string[]> =>
+    (await dataSource.query<{ text: string }[]>('SELECT text FROM notes ORDER BY text')).map(({ text }) => text);
+
+  it('keeps everything or nothing, nested pieces included', async () => {
+    const failing = uow.run(async () => {
+      await write('outer');
+      await uow.run(() => write('inner'));
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(await notes()).toEqual([]);
+    await uow.run(async () => {
+      await write('outer');
+      await uow.run(() => write('inner'));
+    });
+    expect(await notes()).toEqual(['inner', 'outer']);
+  });
+
+  it('keeps what was written outside of it even if it fails itself', async () => {
+    const failing = uow.run(async () => {
+      await uow.outside(() => write('audit'));
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(await notes()).toContain('audit');
+  });
+
+  it('calls what waits for the commit after it, and not at all when there is none', async () => {
+    const order: string[] = [];
+    await uow.run(async () => {
+      uow.afterCommit(() => order.push('after'));
+      await write('committed');
+      order.push('inside');
+    });
+    await expect(
+      uow.run(() => {
+        uow.afterCommit(() => order.push('never'));
+        return Promise.reject(new Error('no'));
+      }),
+    ).rejects.toThrow('no');
+    expect(order).toEqual(['inside', 'after']);
+  });
+
+  it('refuses a wire inside a transaction, and a row lock outside of one', async () => {
+    expect(() => uow.assertClosed()).not.toThrow();
+    expect(() => uow.assertOpen()).toThrow('outside a transaction');
+    await uow.run(() => {
+      expect(() => uow.assertClosed()).toThrow('inside a transaction');
+      expect(() => uow.assertOpen()).not.toThrow();
+      return Promise.resolve();
+    });
+  });
+
+  it('turns the violation of a named constraint into its refusal, and leaves others as they are', async () => {
+    await write('twice');
+    await expect(refuseOn({ notes_pkey: 'tariff_already_exists' }, () => write('twice'))).rejects.toMatchObject({
+      code: 'tariff_already_exists',
+    });
+    await expect(refuseOn({ other: 'tariff_already_exists' }, () => write('twice'))).rejects.toThrow('duplicate key');
+  });
+});
+
+describe('a database that cannot answer', () => {
+  it('is told from a statement that is wrong', async () => {
+    const nobody = new DataSource({ type: 'postgres', url: 'postgresql://x:y@127.0.0.1:1/none' });
+    const refused = await nobody.initialize().catch((error: unknown) => error);
+    expect(isDatabaseUnavailable(refused)).toBe(true);
+    expect(isDatabaseUnavailable(new Error('Connection terminated unexpectedly'))).toBe(true);
+    expect(isDatabaseUnavailable(Object.assign(new Error('x'), { code: '57P01' }))).toBe(true);
+    expect(isDatabaseUnavailable(Object.assign(new Error('x'), { code: '42601' }))).toBe(false);
+    expect(isDatabaseUnavailable(new TypeError('x'))).toBe(false);
+    expect(isDatabaseUnavailable('x')).toBe(false);
+  });
+});

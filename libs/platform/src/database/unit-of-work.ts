@@ -1,0 +1,63 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral, type Repository } from 'typeorm';
+import { ContextSlot } from '../context.js';
+
+interface OpenWork {
+  readonly manager: EntityManager;
+  readonly afterCommit: (() => void)[];
+}
+
+/**
+ * One transaction per piece of work, whoever takes part in it: repositories ask here for the current manager and never know
+ * whether they are alone. Nested pieces join the outer one.
+ */
+@Injectable()
+export class UnitOfWork {
+  private readonly open = new ContextSlot<OpenWork>();
+
+  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+
+  /** Runs `work` in a transaction: all of it is kept, or none. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.open.current !== undefined) return work();
+    const afterCommit: (() => void)[] = [];
+    const result = await this.dataSource.transaction((manager) => this.open.run({ manager, afterCommit }, work));
+    for (const effect of afterCommit) effect();
+    return result;
+  }
+
+  /** Leaves the current transaction for the length of `work`, for what must be kept even if the transaction is not. */
+  outside<T>(work: () => Promise<T>): Promise<T> {
+    return this.open.run(undefined, work);
+  }
+
+  /**
+   * Calls `effect` once the current transaction is committed; at once when there is none. It is lost if the process dies in
+   * between, so it may only make faster what a sweep would do anyway.
+   */
+  afterCommit(effect: () => void): void {
+    const work = this.open.current;
+    if (work === undefined) effect();
+    else work.afterCommit.push(effect);
+  }
+
+  /** The manager of the current transaction, or one that commits each statement by itself. */
+  get manager(): EntityManager {
+    return this.open.current?.manager ?? this.dataSource.manager;
+  }
+
+  repository<Entity extends ObjectLiteral>(entity: EntityTarget<Entity>): Repository<Entity> {
+    return this.manager.getRepository(entity);
+  }
+
+  /** Opens every call to a wire: no socket is awaited while rows are locked. */
+  assertClosed(): void {
+    if (this.open.current !== undefined) throw new Error('A wire was called inside a transaction');
+  }
+
+  /** Opens what is only safe as part of a larger piece of work, such as taking a row lock. */
+  assertOpen(): void {
+    if (this.open.current === undefined) throw new Error('A row lock was taken outside a transaction');
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * platform: what the rooms stand on. Settings, the database and its transactions, sealing of secrets, languages, the log,
+ * repeated requests. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
+ * peer is.
+ */
+export { loadSettings } from './config/load-settings.js';
+export { Settings, type SigningKey } from './config/settings.js';
+export { type Environment, SettingsError } from './config/settings-reader.js';
+export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
+export { DatabaseHealth } from './database/database-health.js';
+export { isDatabaseUnavailable, refuseOn } from './database/database-faults.js';
+export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
+export { migrate } from './database/migrate.js';
+export { openDatabase, type OpenDatabase } from './database/open-database.js';
+export { PreparedQueries, type PreparedQuery } from './database/prepared-queries.js';
+export { UnitOfWork } from './database/unit-of-work.js';
+export { chooseLocale, DEFAULT_LOCALE, type Locale, LOCALES, messageFor } from './i18n/messages.js';
+export { Idempotency, type RepeatableAnswer, type RepeatableRequest } from './idempotency/idempotency.js';
+export { PlatformModule, type PlatformOptions } from './platform.module.js';
+export { AccessLog, type AccessLine } from './telemetry/access-log.js';
+export { createLog, LOG, NestLog } from './telemetry/log.js';
+export { currentRequest, inRequest, type RequestContext } from './telemetry/request-context.js';

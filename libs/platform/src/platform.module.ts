@@ -1,0 +1,45 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { type Logger } from 'pino';
+import { Clock, Randomness, SystemClock, SystemRandomness } from '#kernel';
+import { Settings } from './config/settings.js';
+import { SecretBox } from './crypto/secret-box.js';
+import { DatabaseModule } from './database/database.module.js';
+import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
+import { Idempotency } from './idempotency/idempotency.js';
+import { LOG } from './telemetry/log.js';
+
+export interface PlatformOptions {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  readonly log: Logger;
+  /** The machine's own unless a test holds them still. */
+  readonly clock?: Clock;
+  readonly randomness?: Randomness;
+}
+
+/** What every room may ask for by type: settings, database, clock, randomness, the secret box, the log. */
+@Module({})
+export class PlatformModule {
+  static with(options: PlatformOptions): DynamicModule {
+    const { settings, databaseUrl, log, clock = new SystemClock(), randomness = new SystemRandomness() } = options;
+    const box = new SecretBox(settings.encryptionKeys, randomness, clock);
+    return {
+      module: PlatformModule,
+      global: true,
+      imports: [
+        DatabaseModule.connect({ url: databaseUrl, poolSize: settings.database.poolSize }),
+        TypeOrmModule.forFeature([IdempotencyKeyEntity]),
+      ],
+      providers: [
+        { provide: Settings, useValue: settings },
+        { provide: Clock, useValue: clock },
+        { provide: Randomness, useValue: randomness },
+        { provide: SecretBox, useValue: box },
+        { provide: LOG, useValue: log },
+        Idempotency,
+      ],
+      exports: [Settings, Clock, Randomness, SecretBox, LOG, Idempotency],
+    };
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * subscriptions: who is entitled to what, until when. Whatever grants access (an administrator, a payment, a free tariff, a
+ * store) ends up as a row here, and "may he use the VPN?" is asked here and nowhere else. It promises that whoever depends on
+ * access is told of every change, in the same transaction. It must never know what a peer or a store's receipt is.
+ */
+export {
+  daysRemaining,
+  endOfPeriod,
+  entitlementOf,
+  grantsAccess,
+  LIFETIME_DAYS,
+  publicStatus,
+  shownSubscription,
+  stateAt,
+} from './subscription.rules.js';
+export {
+  type Entitlement,
+  PUBLIC_STATUSES,
+  type PublicStatus,
+  type Subscription,
+  SUBSCRIPTION_SOURCES,
+  SUBSCRIPTION_STATES,
+  type SubscriptionSource,
+  type SubscriptionState,
+} from './subscription.js';
+export { SubscriptionsModule } from './subscriptions.module.js';
+export { type PaidPeriod, Subscriptions } from './subscriptions.service.js';

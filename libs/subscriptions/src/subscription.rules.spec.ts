@@ -1,0 +1,182 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { addDays, DAY_MS } from '#kernel';
+import {
+  daysRemaining,
+  endOfPeriod,
+  entitlementOf,
+  grantsAccess,
+  LIFETIME_DAYS,
+  publicStatus,
+  shownSubscription,
+  stateAt,
+} from './subscription.rules.js';
+import { type Subscription, SUBSCRIPTION_STATES, type SubscriptionState } from './subscription.js';
+
+const NOW = new Date('2026-11-22T10:00:00Z');
+const GRANTING = ['trial', 'active', 'cancelled', 'grace'];
+
+let sequence = 0;
+function subscription(
+  change: Partial<Subscription> & { rank?: number; deviceLimit?: number | null } = {},
+): Subscription {
+  const { rank = 0, deviceLimit = null, ...rest } = change;
+  const accessUntil = rest.accessUntil === undefined ? addDays(NOW, 10) : rest.accessUntil;
+  return {
+    id: ++sequence,
+    userId: 1,
+    startedAt: addDays(NOW, -20),
+    endedAt: accessUntil,
+    state: 'active',
+    source: 'admin',
+    autoRenewing: false,
+    isTrial: false,
+    tariff: { id: 1, name: 'Monthly', durationDays: 30, price: '9.99', rank, deviceLimit, trafficLimitGb: null },
+    ...rest,
+    accessUntil,
+  };
+}
+
+const anySubscription = fc
+  .record({
+    state: fc.constantFrom(...SUBSCRIPTION_STATES),
+    start: fc.integer({ min: -50, max: 50 }),
+    length: fc.option(fc.integer({ min: 0, max: 50 }), { nil: null }),
+    rank: fc.integer({ min: 0, max: 2 }),
+  })
+  .map(({ state, start, length, rank }) => {
+    const startedAt = addDays(NOW, start);
+    return subscription({ state, startedAt, accessUntil: length === null ? null : addDays(startedAt, length), rank });
+  });
+const anyInstant = fc.integer({ min: -120, max: 120 }).map((days) => addDays(NOW, days));
+
+describe('access', () => {
+  it.each(SUBSCRIPTION_STATES.map((state) => [state, GRANTING.includes(state)] as const))(
+    'in state %s: %p',
+    (state, granted) => {
+      expect(grantsAccess(subscription({ state }), NOW)).toBe(granted);
+      expect(grantsAccess(subscription({ state, accessUntil: null }), NOW)).toBe(granted);
+    },
+  );
+
+  it('begins with the start, and ends with the end, to the millisecond', () => {
+    const one = subscription({ startedAt: NOW, accessUntil: addDays(NOW, 1) });
+    const at = (ms: number): boolean => grantsAccess(one, new Date(NOW.getTime() + ms));
+    expect([at(-1), at(0), at(DAY_MS - 1), at(DAY_MS)]).toEqual([false, true, true, false]);
+  });
+
+  it('is never granted by a refunded, revoked, retried or paused subscription, whenever asked', () => {
+    const states: SubscriptionState[] = [
+      'refunded',
+      'revoked',
+      'retry',
+      'paused',
+      'pending',
+      'superseded',
+      'void',
+      'expired',
+    ];
+    fc.assert(
+      fc.property(anySubscription, anyInstant, fc.constantFrom(...states), (any, at, state) => {
+        expect(grantsAccess({ ...any, state }, at)).toBe(false);
+      }),
+    );
+  });
+
+  it('is only ever taken away by time alone, once it has begun', () => {
+    fc.assert(
+      fc.property(anySubscription, anyInstant, fc.nat(1000), (any, at, days) => {
+        const later = addDays(at, days);
+        if (any.startedAt <= at && !grantsAccess(any, at)) expect(grantsAccess(any, later)).toBe(false);
+      }),
+    );
+  });
+
+  it('of several subscriptions is the union of their times', () => {
+    fc.assert(
+      fc.property(fc.array(anySubscription, { maxLength: 6 }), anyInstant, (all, at) => {
+        expect(entitlementOf(all, at) !== null).toBe(all.some((one) => grantsAccess(one, at)));
+      }),
+    );
+  });
+
+  it('comes with the limits of the highest rank; of equal rank, of what lasts longest', () => {
+    const small = subscription({ rank: 0, deviceLimit: 1, accessUntil: null });
+    const big = subscription({ rank: 2, deviceLimit: 5, accessUntil: addDays(NOW, 1) });
+    const bigger = subscription({ rank: 2, deviceLimit: 7, accessUntil: addDays(NOW, 2) });
+    expect(entitlementOf([small, bigger, big], NOW)).toMatchObject({ deviceLimit: 7, subscriptionId: bigger.id });
+    expect(entitlementOf([small, bigger, big], addDays(NOW, 3))).toMatchObject({ deviceLimit: 1, until: null });
+    expect(entitlementOf([], NOW)).toBeNull();
+  });
+});
+
+describe('the subscription a user is shown', () => {
+  it('is one that grants access, as long as there is one', () => {
+    fc.assert(
+      fc.property(fc.array(anySubscription, { minLength: 1, maxLength: 6 }), anyInstant, (all, at) => {
+        const shown = shownSubscription(all, at)!;
+        expect(grantsAccess(shown, at)).toBe(all.some((one) => grantsAccess(one, at)));
+      }),
+    );
+  });
+
+  it('does not depend on the order of the rows', () => {
+    fc.assert(
+      fc.property(fc.array(anySubscription, { maxLength: 6 }), anyInstant, (all, at) => {
+        expect(shownSubscription(all.toReversed(), at)).toBe(shownSubscription(all, at));
+      }),
+    );
+  });
+
+  it('is the one that ended last when none grants access, and null when there never was one', () => {
+    const older = subscription({ accessUntil: addDays(NOW, -9) });
+    const newer = subscription({ accessUntil: addDays(NOW, -2) });
+    expect(shownSubscription([newer, older], NOW)).toBe(newer);
+    expect(shownSubscription([], NOW)).toBeNull();
+  });
+});
+
+describe('what the app is told', () => {
+  it('is "active" exactly while access is granted', () => {
+    fc.assert(
+      fc.property(anySubscription, anyInstant, (any, at) => {
+        expect(publicStatus(any, at) === 'active').toBe(grantsAccess(any, at));
+      }),
+    );
+  });
+
+  it.each<[SubscriptionState, string]>([
+    ['pending', 'pending'],
+    ['retry', 'expired'],
+    ['paused', 'expired'],
+    ['expired', 'expired'],
+    ['refunded', 'refunded'],
+    ['revoked', 'revoked'],
+    ['superseded', 'expired'],
+    ['void', 'cancelled'],
+  ])('in state %s is %s', (state, status) => {
+    expect(publicStatus(subscription({ state }), NOW)).toBe(status);
+  });
+
+  it('is that it expired when its time is over, and that it is pending before it begins', () => {
+    expect(publicStatus(subscription({ accessUntil: NOW }), NOW)).toBe('expired');
+    expect(publicStatus(subscription({ state: 'cancelled', accessUntil: NOW }), NOW)).toBe('cancelled');
+    expect(publicStatus(subscription({ startedAt: addDays(NOW, 1) }), NOW)).toBe('pending');
+    expect(stateAt(subscription({ accessUntil: NOW }), NOW)).toBe('expired');
+    expect(stateAt(subscription({ state: 'grace' }), NOW)).toBe('grace');
+    expect(stateAt(subscription({ state: 'refunded', accessUntil: NOW }), NOW)).toBe('refunded');
+  });
+
+  it('counts begun days, none when it is over, and a hundred years for life', () => {
+    const left = (ms: number): number =>
+      daysRemaining(subscription({ accessUntil: new Date(NOW.getTime() + ms) }), NOW);
+    expect([left(30 * DAY_MS), left(1), left(DAY_MS + 1), left(0), left(-DAY_MS)]).toEqual([30, 1, 2, 0, 0]);
+    expect(daysRemaining(subscription({ accessUntil: null }), NOW)).toBe(LIFETIME_DAYS);
+    expect(daysRemaining(subscription({ accessUntil: null, state: 'refunded' }), NOW)).toBe(0);
+  });
+
+  it('ends a period after its days, or never', () => {
+    expect(endOfPeriod(NOW, 30)).toEqual(addDays(NOW, 30));
+    expect(endOfPeriod(NOW, 0)).toBeNull();
+  });
+});

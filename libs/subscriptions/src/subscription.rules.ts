@@ -1,0 +1,99 @@
+import { addDays, DAY_MS } from '#kernel';
+import { type Entitlement, type PublicStatus, type Subscription, type SubscriptionState } from './subscription.js';
+
+/** The states that grant access. The SQL twin is in `subscriptions.repository.ts`; a test holds the two together. */
+export const GRANTING_STATES = [
+  'trial',
+  'active',
+  'cancelled',
+  'grace',
+] as const satisfies readonly SubscriptionState[];
+
+/** What is reported for "no end": the app counts days and has no word for a lifetime. */
+export const LIFETIME_DAYS = 36_500;
+
+type Standing = Pick<Subscription, 'state' | 'startedAt' | 'accessUntil'>;
+
+/** Whether a subscription lets its owner use the VPN at an instant. The end itself is outside. */
+export function grantsAccess({ state, startedAt, accessUntil }: Standing, at: Date): boolean {
+  const granting: readonly SubscriptionState[] = GRANTING_STATES;
+  return granting.includes(state) && startedAt <= at && (accessUntil === null || at < accessUntil);
+}
+
+/**
+ * What a user is entitled to at an instant: access for as long as any subscription grants it, with the limits of the one of the
+ * highest rank (of equals, the one that lasts longest). Null = no access.
+ */
+export function entitlementOf(subscriptions: readonly Subscription[], at: Date): Entitlement | null {
+  const best = shownSubscription(subscriptions, at);
+  if (best === null || !grantsAccess(best, at)) return null;
+  return {
+    subscriptionId: best.id,
+    until: best.accessUntil,
+    deviceLimit: best.tariff.deviceLimit,
+    trafficLimitGb: best.tariff.trafficLimitGb,
+  };
+}
+
+/**
+ * The one subscription a user is shown: it grants access now, has the highest rank, ends last. When none grants access, the one
+ * that ended last; null when there never was one.
+ */
+export function shownSubscription(subscriptions: readonly Subscription[], at: Date): Subscription | null {
+  const granting = subscriptions.filter((subscription) => grantsAccess(subscription, at));
+  const byPreference = (left: Subscription, right: Subscription): number =>
+    right.tariff.rank - left.tariff.rank || compareEnds(right, left) || right.id - left.id;
+  const [best] = granting.toSorted(byPreference);
+  if (best !== undefined) return best;
+  const [last] = subscriptions.toSorted((left, right) => compareEnds(right, left) || right.id - left.id);
+  return last ?? null;
+}
+
+/** The word for the app: `active` whenever access is granted, whatever the fine state. */
+export function publicStatus(subscription: Standing, at: Date): PublicStatus {
+  if (grantsAccess(subscription, at)) return 'active';
+  const { state } = subscription;
+  switch (state) {
+    case 'pending':
+    case 'refunded':
+    case 'revoked':
+    case 'cancelled':
+      return state;
+    case 'void':
+      return 'cancelled';
+    case 'trial':
+    case 'active':
+    case 'grace':
+      return subscription.startedAt > at ? 'pending' : 'expired';
+    case 'retry':
+    case 'paused':
+    case 'expired':
+    case 'superseded':
+      return 'expired';
+  }
+}
+
+/** The state as of now: a row whose time is over is expired even before the job has said so. */
+export function stateAt(subscription: Standing, at: Date): SubscriptionState {
+  const { state, accessUntil } = subscription;
+  const granting: readonly SubscriptionState[] = GRANTING_STATES;
+  return granting.includes(state) && accessUntil !== null && at >= accessUntil ? 'expired' : state;
+}
+
+/** Whole days left, a begun one counted; 0 when it is over, 36500 for life. */
+export function daysRemaining(subscription: Standing, at: Date): number {
+  if (!grantsAccess(subscription, at)) return 0;
+  if (subscription.accessUntil === null) return LIFETIME_DAYS;
+  return Math.ceil((subscription.accessUntil.getTime() - at.getTime()) / DAY_MS);
+}
+
+/** The end of a period of `durationDays` (0 = for life: null) that begins at an instant. */
+export function endOfPeriod(start: Date, durationDays: number): Date | null {
+  return durationDays === 0 ? null : addDays(start, durationDays);
+}
+
+/** Orders by end, no end being the latest of all. */
+function compareEnds(left: Standing, right: Standing): number {
+  const end = ({ accessUntil }: Standing): number => accessUntil?.getTime() ?? Number.POSITIVE_INFINITY;
+  return end(left) === end(right) ? 0 : end(left) - end(right);
+}

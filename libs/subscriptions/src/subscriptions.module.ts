@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { AuthModule } from '#auth';
+import { TariffsModule } from '#tariffs';
+import { SubscriptionsRepository } from './subscriptions.repository.js';
+import { Subscriptions } from './subscriptions.service.js';
+import { UserTariffEntity } from './user-tariff.entity.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([UserTariffEntity]), AuthModule, TariffsModule],
+  providers: [Subscriptions, SubscriptionsRepository],
+  exports: [Subscriptions],
+})
+export class SubscriptionsModule {}

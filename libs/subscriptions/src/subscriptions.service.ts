@@ -1,0 +1,143 @@
+import { Injectable } from '@nestjs/common';
+import { Clock, DomainError, isFree } from '#kernel';
+import { UnitOfWork } from '#platform';
+import { AccessChanges, Users } from '#auth';
+import { type Tariff, Tariffs } from '#tariffs';
+import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription } from './subscription.rules.js';
+import { type Entitlement, type Subscription, type SubscriptionSource } from './subscription.js';
+import { SubscriptionsRepository } from './subscriptions.repository.js';
+
+/** What a payment bought: which subscription, and which part of its time. */
+export interface PaidPeriod {
+  readonly subscriptionId: number;
+  readonly startedAt: Date;
+  /** Null = for life. */
+  readonly endedAt: Date | null;
+}
+
+/** Who is entitled to what, until when. */
+@Injectable()
+export class Subscriptions {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly repository: SubscriptionsRepository,
+    private readonly users: Users,
+    private readonly tariffs: Tariffs,
+    private readonly changes: AccessChanges,
+    private readonly clock: Clock,
+  ) {}
+
+  /** The one question about access: what may this user do with the VPN now? Null = nothing. */
+  async entitlement(userId: number): Promise<Entitlement | null> {
+    return entitlementOf(await this.repository.ofUser(userId), this.clock.now());
+  }
+
+  /** The same, as a demand. @throws DomainError no_active_subscription */
+  async requireEntitlement(userId: number): Promise<Entitlement> {
+    const entitlement = await this.entitlement(userId);
+    if (entitlement === null) throw new DomainError('no_active_subscription');
+    return entitlement;
+  }
+
+  /** The same for many: of these users, those who are active and have access now. */
+  entitledAmong(userIds: readonly number[]): Promise<ReadonlySet<number>> {
+    return this.repository.entitledAmong(userIds, this.clock.now());
+  }
+
+  /** The subscription a user is shown; null when he never had one. */
+  async shown(userId: number): Promise<Subscription | null> {
+    return shownSubscription(await this.repository.ofUser(userId), this.clock.now());
+  }
+
+  /**
+   * An administrator gives a tariff: for its duration, from now. The user becomes active.
+   * @throws DomainError user_not_found | tariff_not_found | tariff_already_assigned
+   */
+  assign(userId: number, tariffId: number): Promise<Subscription> {
+    return this.uow.run(async () => {
+      const user = await this.users.lock(userId);
+      const tariff = await this.tariffs.get(tariffId);
+      const running = (await this.running(userId)).some((subscription) => subscription.tariff.id === tariffId);
+      if (running) throw new DomainError('tariff_already_assigned');
+      if (user.status !== 'active') await this.users.update(userId, { status: 'active' });
+      return this.start(userId, tariff, 'admin');
+    });
+  }
+
+  /**
+   * A user takes a free tariff: each one once, and only while nothing else runs.
+   * @throws DomainError tariff_not_found | payment_required | already_has_active_subscription | free_tariff_already_used
+   */
+  takeFree(userId: number, tariffId: number): Promise<Subscription> {
+    return this.uow.run(async () => {
+      await this.users.lock(userId);
+      const tariff = await this.takeable(tariffId);
+      if (!isFree(tariff.price)) throw new DomainError('payment_required');
+      const all = await this.repository.ofUser(userId);
+      if (entitlementOf(all, this.clock.now()) !== null) throw new DomainError('already_has_active_subscription');
+      if (all.some((had) => had.tariff.id === tariffId)) throw new DomainError('free_tariff_already_used');
+      return this.start(userId, tariff, 'promo');
+    });
+  }
+
+  /** A tariff that can be newly taken. @throws DomainError tariff_not_found */
+  async takeable(tariffId: number): Promise<Tariff> {
+    const tariff = await this.tariffs.get(tariffId);
+    if (!tariff.isActive) throw new DomainError('tariff_not_found');
+    return tariff;
+  }
+
+  /**
+   * A payment made by hand was completed: its tariff's duration is added to the end of what runs of the same tariff by hand, or
+   * begins now. The caller makes sure, in the same transaction, that one payment is granted once.
+   */
+  async grantPaid(userId: number, tariffId: number): Promise<PaidPeriod> {
+    this.uow.assertOpen();
+    await this.users.lock(userId);
+    const tariff = await this.tariffs.get(tariffId);
+    const byHand: readonly SubscriptionSource[] = ['admin', 'manual'];
+    const running = (await this.running(userId)).find(
+      (subscription) => subscription.tariff.id === tariffId && byHand.includes(subscription.source),
+    );
+    if (running === undefined) {
+      const { id, startedAt, endedAt } = await this.start(userId, tariff, 'manual');
+      return { subscriptionId: id, startedAt, endedAt };
+    }
+    const startedAt = running.endedAt ?? this.clock.now();
+    const endedAt = running.endedAt === null ? null : endOfPeriod(running.endedAt, tariff.durationDays);
+    await this.repository.moveEnd(running.id, endedAt);
+    await this.changes.announce(userId);
+    return { subscriptionId: running.id, startedAt, endedAt };
+  }
+
+  private async running(userId: number): Promise<readonly Subscription[]> {
+    const now = this.clock.now();
+    return (await this.repository.ofUser(userId)).filter((subscription) => grantsAccess(subscription, now));
+  }
+
+  private async start(userId: number, tariff: Tariff, source: SubscriptionSource): Promise<Subscription> {
+    const startedAt = this.clock.now();
+    const endedAt = endOfPeriod(startedAt, tariff.durationDays);
+    const id = await this.repository.insert({
+      userId,
+      tariffId: tariff.id,
+      source,
+      state: 'active',
+      startedAt,
+      endedAt,
+    });
+    await this.changes.announce(userId);
+    return {
+      id,
+      userId,
+      startedAt,
+      endedAt,
+      accessUntil: endedAt,
+      state: 'active',
+      source,
+      autoRenewing: false,
+      isTrial: false,
+      tariff,
+    };
+  }
+}

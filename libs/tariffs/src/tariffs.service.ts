@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { addSeconds, Clock, type Listing, type Page } from '#kernel';
+import { Idempotency, UnitOfWork } from '#platform';
+import { type NewTariff, type Tariff } from './tariff.js';
+import { TariffsRepository } from './tariffs.repository.js';
+
+/** How long a page of the public list may be old on another instance; on this one a change shows at once. */
+const CACHE_SECONDS = 1;
+/** Pages kept at a time: the app asks for one or two; whoever asks for many gets no memory for it. */
+const CACHED_PAGES = 50;
+
+interface CachedPage {
+  readonly listing: Promise<Listing<Tariff>>;
+  readonly until: Date;
+}
+
+/** The catalogue: what can be had. */
+@Injectable()
+export class Tariffs {
+  private readonly pages = new Map<string, CachedPage>();
+
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly repository: TariffsRepository,
+    private readonly idempotency: Idempotency,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws DomainError tariff_already_exists | store_product_taken */
+  create(tariff: NewTariff): Promise<Tariff> {
+    return this.idempotency.creating(
+      () => this.change(() => this.repository.insert(tariff)),
+      (id) => this.repository.get(id),
+    );
+  }
+
+  /**
+   * Changes what is given and leaves the rest.
+   * @throws DomainError tariff_not_found | tariff_already_exists | store_product_taken
+   */
+  update(id: number, change: Partial<NewTariff>): Promise<Tariff> {
+    return this.change(() => this.repository.update(id, change));
+  }
+
+  /** @throws DomainError tariff_not_found | tariff_in_use */
+  delete(id: number): Promise<void> {
+    return this.change(() => this.repository.delete(id));
+  }
+
+  /** Any tariff, also one that can no longer be taken: its subscribers look it up. @throws DomainError tariff_not_found */
+  get(id: number): Promise<Tariff> {
+    return this.repository.get(id);
+  }
+
+  /** A page of the tariffs that can be taken now. The answer may be one second old. */
+  list(page: Page): Promise<Listing<Tariff>> {
+    const now = this.clock.now();
+    const name = `${page.skip}:${page.limit}`;
+    const cached = this.pages.get(name);
+    if (cached !== undefined && now < cached.until) return cached.listing;
+    if (this.pages.size >= CACHED_PAGES) this.pages.clear();
+    const listing = this.repository.listActive(page);
+    this.pages.set(name, { listing, until: addSeconds(now, CACHE_SECONDS) });
+    listing.catch(() => this.pages.delete(name)); // a failure is not worth remembering
+    return listing;
+  }
+
+  private change<T>(work: () => Promise<T>): Promise<T> {
+    return this.uow.run(async () => {
+      this.uow.afterCommit(() => this.pages.clear());
+      return work();
+    });
+  }
+}

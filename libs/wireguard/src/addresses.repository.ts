@@ -1,0 +1,86 @@
+import { Injectable } from '@nestjs/common';
+import { addSeconds, Clock, DomainError, invalidField } from '#kernel';
+import { UnitOfWork } from '#platform';
+import { parseSubnet, peerRange } from './networks.js';
+import { type Server } from './server.js';
+
+/** How long a freed address rests, so that a device that has not noticed yet does not meet a stranger under its old address. */
+const COOL_DOWN_SECONDS = 600;
+
+/** The oldest free address: those never used first, then the one that has rested longest. Rows others are taking are skipped. */
+const TAKE_ANY = `
+  UPDATE vpn_server_addresses SET free_at = NULL
+  WHERE (server_id, address) = (
+    SELECT server_id, address FROM vpn_server_addresses
+    WHERE server_id = $1 AND free_at <= $2
+    ORDER BY free_at, address
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED)
+  RETURNING host(address) AS address`;
+
+const TAKE_ONE = `
+  UPDATE vpn_server_addresses SET free_at = NULL
+  WHERE server_id = $1 AND address = $2 AND free_at IS NOT NULL
+  RETURNING host(address) AS address`;
+
+const FILL = `
+  INSERT INTO vpn_server_addresses (server_id, address, free_at)
+  SELECT $1, $2::inet + step, '-infinity'
+  FROM generate_series(0, $3::inet - $2::inet) AS step
+  ON CONFLICT DO NOTHING`;
+
+const DROP_STRANGERS = `
+  DELETE FROM vpn_server_addresses
+  WHERE server_id = $1 AND free_at IS NOT NULL AND address NOT BETWEEN $2::inet AND $3::inet`;
+
+/** What TypeORM answers to an UPDATE ... RETURNING: the rows, and how many. */
+type Updated = [{ address: string }[], number];
+
+/** The address pool of each server. */
+@Injectable()
+export class AddressesRepository {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Makes the pool what the server's subnet says. Addresses that peers have stay theirs, inside it or not. */
+  async fill(server: Server): Promise<void> {
+    const subnet = parseSubnet(server.subnet);
+    if (subnet === undefined) throw new Error(`Server ${server.id} has no usable subnet`);
+    const { from, to } = peerRange(subnet);
+    await this.uow.manager.query(DROP_STRANGERS, [server.id, from, to]);
+    await this.uow.manager.query(FILL, [server.id, from, to]);
+  }
+
+  /** Takes a free address for a peer, within the caller's transaction. @throws DomainError address_pool_exhausted */
+  async take(serverId: number): Promise<string> {
+    this.uow.assertOpen();
+    const [rows] = await this.uow.manager.query<Updated>(TAKE_ANY, [serverId, this.clock.now()]);
+    if (rows[0] === undefined)
+      throw new DomainError('address_pool_exhausted', { retryAfterSeconds: COOL_DOWN_SECONDS });
+    return rows[0].address;
+  }
+
+  /** Takes this very address, resting or not. @throws DomainError address_taken | validation_error (not of this server) */
+  async takeThis(serverId: number, address: string): Promise<string> {
+    this.uow.assertOpen();
+    const [rows] = await this.uow.manager.query<Updated>(TAKE_ONE, [serverId, address]);
+    if (rows[0] !== undefined) return rows[0].address;
+    const known: unknown[] = await this.uow.manager.query(
+      'SELECT 1 FROM vpn_server_addresses WHERE server_id = $1 AND address = $2',
+      [serverId, address],
+    );
+    if (known.length > 0) throw new DomainError('address_taken');
+    throw invalidField(['body', 'wg_ip'], 'address is not one of this server');
+  }
+
+  /** Gives an address back; it rests before the next peer gets it. */
+  async release(serverId: number, address: string): Promise<void> {
+    await this.uow.manager.query('UPDATE vpn_server_addresses SET free_at = $3 WHERE server_id = $1 AND address = $2', [
+      serverId,
+      address,
+      addSeconds(this.clock.now(), COOL_DOWN_SECONDS),
+    ]);
+  }
+}

@@ -1,0 +1,151 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { generateKeyPair, isKey, publicKeyOf } from './keys.js';
+import { parseAllowedIps, parsePeerAddress, parseSubnet, peerRange, serverAddress } from './networks.js';
+import { renderClientConfig, renderServerConfig } from './wg-quick.js';
+
+describe('keys', () => {
+  it('come in pairs: the public half is what "wg pubkey" prints for the private one', () => {
+    // Made with wg(8) 1.0.20210914.
+    expect(publicKeyOf('yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=')).toBe(
+      'HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=',
+    );
+    for (let count = 0; count < 20; count++) {
+      const pair = generateKeyPair();
+      expect(publicKeyOf(pair.privateKey)).toBe(pair.publicKey);
+      expect([isKey(pair.privateKey), isKey(pair.publicKey)]).toEqual([true, true]);
+    }
+  });
+
+  it.each([
+    '',
+    'short',
+    `${'A'.repeat(43)}=`,
+    'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg',
+    'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dh=',
+    'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n',
+    'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8D$=',
+    ' xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg',
+  ])('are not %p', (text) => {
+    expect(isKey(text)).toBe(false);
+  });
+});
+
+describe('subnets', () => {
+  it('leave the network, the server and the broadcast address out', () => {
+    const subnet = parseSubnet('10.8.0.0/16')!;
+    expect(serverAddress(subnet)).toBe('10.8.0.1');
+    expect(peerRange(subnet)).toEqual({ from: '10.8.0.2', to: '10.8.255.254' });
+    expect(peerRange(parseSubnet('192.168.4.0/30')!)).toEqual({ from: '192.168.4.2', to: '192.168.4.2' });
+  });
+
+  it('are read with their host bits cleared', () => {
+    expect(parseSubnet('10.8.3.77/22')?.cidr).toBe('10.8.0.0/22');
+    expect(parseSubnet('255.255.255.255/16')?.cidr).toBe('255.255.0.0/16');
+  });
+
+  it.each(['', '10.8.0.0', '10.8.0.0/8', '10.8.0.0/31', '10.8.0.0/16/24', '10.8.0/16', '::/64', '10.8.0.0/1x'])(
+    'are not %p',
+    (text) => {
+      expect(parseSubnet(text)).toBeUndefined();
+    },
+  );
+});
+
+describe("a peer's address", () => {
+  it('is one IPv4 address, with or without /32', () => {
+    expect([parsePeerAddress('10.8.0.7'), parsePeerAddress('10.8.0.7/32')]).toEqual(['10.8.0.7', '10.8.0.7']);
+  });
+
+  it.each(['', '10.8.0', '10.8.0.7/24', '10.8.0.07', '0x0a.8.0.7', '10.8.0.7 ', '10.8.0.7\n', '::1', 'a'])(
+    'is not %p',
+    (text) => {
+      expect(parsePeerAddress(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('allowed IPs', () => {
+  it.each([
+    ['0.0.0.0/0, ::/0', '0.0.0.0/0, ::/0'],
+    ['0.0.0.0/0,::/0', '0.0.0.0/0, ::/0'],
+    ['10.0.0.7/8', '10.0.0.0/8'],
+    ['10.0.0.7', '10.0.0.7/32'],
+    ['2001:DB8::1', '2001:db8::1/128'],
+    ['10.0.0.0/8, 10.0.0.0/8', '10.0.0.0/8'],
+  ])('%p is %p', (text, networks) => {
+    expect(parseAllowedIps(text)).toBe(networks);
+  });
+
+  it.each([
+    '',
+    ',',
+    '0.0.0.0/33',
+    '::/129',
+    '10.0.0.0/8,',
+    'all',
+    '0.0.0.0/0\nPostUp = id',
+    'fe80::1%eth0/64',
+    '10.0.0.0/8/8',
+    '$(id)',
+    '10/8',
+  ])('are not %p', (text) => {
+    expect(parseAllowedIps(text)).toBeUndefined();
+  });
+
+  it('hold nothing that a config line could take for anything else, whatever is typed', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const parsed = parseAllowedIps(text);
+        if (parsed !== undefined) expect(parsed).toMatch(/^[0-9a-f.:/, ]+$/);
+      }),
+    );
+  });
+});
+
+describe('config texts', () => {
+  const config = {
+    privateKey: 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=',
+    addresses: ['10.8.0.7/32'],
+    dns: ['1.1.1.1', '2606:4700:4700::1111'],
+    mtu: 1420,
+    serverPublicKey: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
+    endpoint: 'vpn.example.com:51820',
+    allowedIps: '0.0.0.0/0, ::/0',
+  };
+
+  it('are what wg-quick reads', () => {
+    expect(renderClientConfig(config)).toBe(`[Interface]
+PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
+Address = 10.8.0.7/32
+DNS = 1.1.1.1, 2606:4700:4700::1111
+MTU = 1420
+
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = vpn.example.com:51820
+PersistentKeepalive = 25
+`);
+  });
+
+  it('leave the private key to the device that has it', () => {
+    const text = renderClientConfig({ ...config, privateKey: null });
+    expect(text).toMatch(/^# PrivateKey = .*device/m);
+    expect(text).not.toMatch(/^PrivateKey/m);
+  });
+
+  it('for a server are complete where its key is ours, and peers only where it is not', () => {
+    const peers = [{ publicKey: config.serverPublicKey, allowedIps: ['10.8.0.7/32'] }];
+    const file = renderServerConfig({ privateKey: config.privateKey, listenPort: 51820, peers });
+    expect(file).toBe(`[Interface]
+PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
+ListenPort = 51820
+
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+AllowedIPs = 10.8.0.7/32
+`);
+    expect(renderServerConfig({ privateKey: null, listenPort: 51820, peers })).not.toContain('[Interface]');
+  });
+});

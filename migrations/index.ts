@@ -1,0 +1,10 @@
+import { type MigrationInterface } from 'typeorm';
+import { Initial1795305600000 } from './1795305600000-initial.migration.js';
+
+interface Migration {
+  new (): MigrationInterface;
+  readonly name: string;
+}
+
+/** Every migration, in the order in which they run. Once released, one is never changed: `frozen.json` holds its checksum. */
+export const MIGRATIONS: readonly Migration[] = [Initial1795305600000];
