@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SOURCES = ['libs', 'migrations', 'package.json', 'nest-cli.json', 'tsconfig.json'];
+const SOURCES = ['apps', 'libs', 'migrations', 'package.json', 'nest-cli.json', 'tsconfig.json'];
 const STAMP = join(ROOT, 'dist', '.built-from');
 const LOCK = join(ROOT, 'node_modules', '.cache', 'vpn-backend-build');
 const COMPILER = join(ROOT, 'node_modules', '@nestjs', 'cli', 'bin', 'nest.js');

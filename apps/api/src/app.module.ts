@@ -1,0 +1,33 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AuthModule } from '#auth';
+import { PaymentsModule } from '#payments';
+import { PeersModule } from '#peers';
+import { PlatformModule, type PlatformOptions } from '#platform';
+import { SubscriptionsModule } from '#subscriptions';
+import { TariffsModule } from '#tariffs';
+import { WireGuardModule } from '#wireguard';
+import { AdminUsersController } from './admin/admin-users.controller.js';
+import { AuthController } from './auth/auth.controller.js';
+import { HealthController } from './health/health.controller.js';
+import { HttpModule } from './http/http.module.js';
+import { PaymentsController } from './payments/payments.controller.js';
+import { TariffsController } from './tariffs/tariffs.controller.js';
+import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
+
+/** The HTTP process: every room, and a door to each. */
+@Module({
+  imports: [HttpModule, AuthModule, TariffsModule, SubscriptionsModule, PaymentsModule, WireGuardModule, PeersModule],
+  controllers: [
+    HealthController,
+    AuthController,
+    VpnPeersController,
+    TariffsController,
+    PaymentsController,
+    AdminUsersController,
+  ],
+})
+export class AppModule {
+  static with(platform: PlatformOptions): DynamicModule {
+    return { module: AppModule, imports: [PlatformModule.with(platform)] };
+  }
+}

@@ -1,0 +1,70 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject, Injectable } from '@nestjs/common';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
+import { type Logger } from 'pino';
+import { DomainError, type ErrorCode, type ErrorKind, ERRORS } from '#kernel';
+import { chooseLocale, isDatabaseUnavailable, LOG, messageFor } from '#platform';
+
+export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  unauthenticated: 401,
+  payment_required: 402,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  too_large: 413,
+  unsupported: 415,
+  unprocessable: 422,
+  internal: 500,
+  unavailable: 503,
+};
+
+/** What the framework refuses by itself, by status. */
+const FRAMEWORK_REFUSALS: Readonly<Record<number, ErrorCode>> = {
+  400: 'malformed_request',
+  404: 'route_not_found',
+  413: 'body_too_large',
+  414: 'malformed_request',
+  415: 'unsupported_media_type',
+};
+
+const RETRY_AFTER_SECONDS = 5;
+
+/** The body of a refusal. */
+export function errorBody(error: DomainError, acceptLanguage: string | undefined, requestId: string): object {
+  return {
+    detail: error.kind === 'unprocessable' ? error.issues : ERRORS[error.code].detail,
+    code: error.code,
+    message: messageFor(error.code, error.params, chooseLocale(acceptLanguage)),
+    request_id: requestId,
+  };
+}
+
+/** Every error of every request ends here: one shape, nothing internal, and the cause in the log where it was not the caller's. */
+@Catch()
+@Injectable()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(@Inject(LOG) private readonly log: Logger) {}
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const error = asDomainError(thrown);
+    const status = STATUS_OF[error.kind];
+    if (error.kind === 'internal') this.log.error({ err: error.cause }, 'request failed');
+    else if (error.kind === 'unavailable') this.log.warn({ err: error }, 'request could not be served');
+    if (status === 401) void reply.header('www-authenticate', 'Bearer');
+    const retryAfter = error.retryAfterSeconds ?? (status === 503 ? RETRY_AFTER_SECONDS : undefined);
+    if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);
+    void reply.status(status).send(errorBody(error, request.headers['accept-language'], request.id));
+  }
+}
+
+function asDomainError(thrown: unknown): DomainError {
+  if (thrown instanceof DomainError) return thrown;
+  if (thrown instanceof HttpException) {
+    const code = FRAMEWORK_REFUSALS[thrown.getStatus()];
+    if (code !== undefined) return new DomainError(code, { cause: thrown });
+  }
+  const cause = thrown ?? new Error('nothing was thrown');
+  return new DomainError(isDatabaseUnavailable(thrown) ? 'database_unavailable' : 'internal_error', { cause });
+}

@@ -1,0 +1,112 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage } from 'node:http';
+import { type Socket } from 'node:net';
+import { type Logger } from 'pino';
+import { DomainError } from '#kernel';
+import { AccessLog, inRequest, type Settings } from '#platform';
+import { errorBody } from './error.filter.js';
+import { installBodyParser } from './json-body.parser.js';
+import { type ApiRequest } from './request.js';
+
+const BODY_LIMIT_BYTES = 100_000;
+const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** Limits of one connection (security page 3.4), in milliseconds where they are times. */
+const CONNECTION_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16_384,
+  maxConnections: 2000,
+};
+
+const API_POLICY = "default-src 'none'; frame-ancestors 'none'";
+/** The Swagger page loads its own scripts and images, and styles itself in place. */
+const DOCS_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
+/** RFC 6797: a year of https only, once it was https. */
+const TRANSPORT_SECURITY = 'max-age=31536000';
+
+/** The server under Nest: ids, limits, headers and the access log, before and after any controller. */
+export function createHttpAdapter(settings: Settings, log: Logger): FastifyAdapter {
+  const adapter = new FastifyAdapter({
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 200 },
+    bodyLimit: BODY_LIMIT_BYTES,
+    keepAliveTimeout: CONNECTION_LIMITS.keepAliveTimeout,
+    requestTimeout: CONNECTION_LIMITS.requestTimeout,
+    http: { headersTimeout: CONNECTION_LIMITS.headersTimeout, maxHeaderSize: CONNECTION_LIMITS.maxHeaderSize },
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    logger: false,
+    skipMiddie: true,
+    multipart: false,
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      const refusal = new DomainError('malformed_request', { cause: error });
+      void reply.status(400).send(errorBody(refusal, request.headers['accept-language'], request.id));
+    },
+    clientErrorHandler: answerBrokenRequest,
+  });
+  const fastify = adapter.getInstance();
+  fastify.server.maxConnections = CONNECTION_LIMITS.maxConnections;
+  installBodyParser(fastify);
+  installHeaders(fastify, settings);
+  installAccessLog(fastify, log);
+  return adapter;
+}
+
+function requestIdOf(request: IncomingMessage): string {
+  const inbound = request.headers['x-request-id'];
+  return typeof inbound === 'string' && SANE_REQUEST_ID.test(inbound) ? inbound : randomUUID();
+}
+
+function installHeaders(fastify: FastifyInstance, settings: Settings): void {
+  const always = {
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    ...(settings.environment === 'production' ? { 'strict-transport-security': TRANSPORT_SECURITY } : {}),
+  };
+  const ofCatalogue = { ...always, 'content-security-policy': API_POLICY };
+  const ofApi = { ...ofCatalogue, 'cache-control': 'no-store' };
+  const ofDocs = { ...always, 'content-security-policy': DOCS_POLICY, 'cache-control': 'no-store' };
+  fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done) => {
+    const { url } = request;
+    const isCatalogue = request.method === 'GET' && url.startsWith('/tariffs');
+    void reply.headers(isCatalogue ? ofCatalogue : url.startsWith('/docs') ? ofDocs : ofApi);
+    void reply.header('x-request-id', request.id);
+    inRequest({ requestId: request.id }, done);
+  });
+}
+
+/** One line a request. */
+function installAccessLog(fastify: FastifyInstance, log: Logger): void {
+  const accessLog = new AccessLog(log);
+  fastify.addHook('onResponse', (request: ApiRequest, reply: FastifyReply, done) => {
+    const { method, url, user, id } = request;
+    const query = url.indexOf('?');
+    accessLog.write({
+      requestId: id,
+      method,
+      path: query === -1 ? url : url.slice(0, query),
+      status: reply.statusCode,
+      ms: reply.elapsedTime,
+      userId: user?.user.id,
+    });
+    done();
+  });
+}
+
+/** What never became a request (bad HTTP, too slow, headers too long): answered on the bare socket. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return;
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  const body = JSON.stringify(errorBody(new DomainError('malformed_request'), undefined, randomUUID()));
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
+  socket.end(head + body);
+}

@@ -1,0 +1,44 @@
+import { type INestApplication } from '@nestjs/common';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { type ErrorCode } from '#kernel';
+import { addRefusals, refusalExamples } from './operation.decorator.js';
+
+const METHODS = ['get', 'post', 'put', 'delete'] as const;
+/** How any request with a body can be refused before anybody looks at what it says. */
+const OF_EVERY_BODY: readonly ErrorCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type'];
+
+/** The document that clients are generated from. An operation is called what its method is called. */
+export function describeApi(app: INestApplication): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setTitle('VPN API')
+    .setDescription(
+      'Accounts, subscriptions and WireGuard devices of a mobile VPN. A trailing slash is accepted everywhere; every success is 200.',
+    )
+    .setVersion('1.0')
+    .addServer('/')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
+    .addTag('auth', 'Accounts and subscriptions')
+    .addTag('vpn_peers', 'Devices')
+    .addTag('tariffs', 'What can be had')
+    .addTag('payments', 'The ledger')
+    .addTag('admin', 'For administrators')
+    .addTag('operations', 'For those who run the service')
+    .build();
+  const document = SwaggerModule.createDocument(app, config, { operationIdFactory: (_controller, method) => method });
+  for (const item of Object.values(document.paths)) {
+    for (const method of METHODS) {
+      const operation = item[method];
+      if (operation?.requestBody !== undefined) addRefusals(operation.responses, OF_EVERY_BODY);
+    }
+  }
+  return { ...document, components: { ...document.components, examples: refusalExamples() } };
+}
+
+/** Serves the document at /openapi.json and a page to try it at /docs. */
+export function serveDocs(app: INestApplication): void {
+  SwaggerModule.setup('docs', app, () => describeApi(app), {
+    jsonDocumentUrl: 'openapi.json',
+    raw: ['json'],
+    customSiteTitle: 'VPN API',
+  });
+}

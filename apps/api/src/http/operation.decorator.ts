@@ -1,0 +1,143 @@
+import { applyDecorators, HttpCode, UseInterceptors } from '@nestjs/common';
+import {
+  ApiBearerAuth,
+  ApiExtension,
+  ApiExtraModels,
+  ApiHeader,
+  ApiOperation,
+  ApiResponse,
+  getSchemaPath,
+  type OpenAPIObject,
+} from '@nestjs/swagger';
+import { type ErrorCode, ERRORS } from '#kernel';
+import { messageFor } from '#platform';
+import { Access, type AccessLevel } from './access.guard.js';
+import { STATUS_OF } from './error.filter.js';
+import { ErrorOut, ValidationErrorOut } from './error.dto.js';
+import { IdempotencyInterceptor } from './idempotency.interceptor.js';
+
+type Dto = new () => object;
+type ResponsesObject = NonNullable<NonNullable<OpenAPIObject['paths'][string]['get']>['responses']>;
+
+export interface OperationOptions {
+  readonly access: AccessLevel;
+  readonly summary: string;
+  readonly description?: string;
+  /** What a 200 carries: one DTO, or a bare array of them. */
+  readonly answer: Dto | readonly [Dto];
+  /** Whether the answer may be JSON `null`. */
+  readonly nullable?: boolean;
+  /** A list that is paged: says so in X-Total-Count. */
+  readonly paged?: boolean;
+  /** A POST that creates something: heeds `Idempotency-Key`. */
+  readonly creates?: boolean;
+  /** False: answers without the database, also when there is none. */
+  readonly needsDatabase?: boolean;
+  /** The refusals of its own; those of authentication and validation are added. */
+  readonly errors?: readonly ErrorCode[];
+}
+
+const OF_EVERY_CALLER: Readonly<Record<AccessLevel, readonly ErrorCode[]>> = {
+  public: [],
+  optional: ['invalid_token', 'user_not_active'],
+  user: ['not_authenticated', 'invalid_token', 'user_not_active'],
+  admin: ['not_authenticated', 'invalid_token', 'user_not_active', 'admin_required'],
+};
+
+const REQUEST_ID_EXAMPLE = '5f0d7c1e-6f2f-4b0e-8f62-5f6f3f0f8f11';
+
+/**
+ * Says of a route who may call it, what it answers and how it refuses: for the guard, for the document, and for the reader. Every
+ * success is 200.
+ */
+export function Operation(options: OperationOptions): MethodDecorator {
+  const { access, summary, description, creates = false, needsDatabase = true, errors = [] } = options;
+  const codes: readonly ErrorCode[] = [
+    ...OF_EVERY_CALLER[access],
+    ...errors,
+    ...(creates ? (['idempotency_key_in_use', 'idempotency_key_reused'] as const) : []),
+    'internal_error',
+    ...(needsDatabase ? (['database_unavailable'] as const) : []),
+  ];
+  return applyDecorators(
+    HttpCode(200),
+    Access(access),
+    ApiExtension('x-access', access),
+    ApiOperation({ summary, ...(description === undefined ? {} : { description }) }),
+    ...(access === 'public' ? [] : [ApiBearerAuth('bearer')]),
+    ...(creates ? [UseInterceptors(IdempotencyInterceptor), idempotencyHeader()] : []),
+    success(options),
+    ApiExtraModels(ErrorOut, ValidationErrorOut),
+    ...refusals(codes),
+  );
+}
+
+function idempotencyHeader(): MethodDecorator {
+  return ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: 'The same key and body within 24 hours get the first answer again. 1 to 128 printable characters.',
+    schema: { type: 'string', minLength: 1, maxLength: 128 },
+    example: '0f8fad5b-d9cb-469f-a165-70867728950e',
+  });
+}
+
+function success({ answer, nullable = false, paged = false }: OperationOptions): MethodDecorator {
+  const isArray = Array.isArray(answer);
+  const dto = (isArray ? answer[0] : answer) as Dto;
+  const ref = { $ref: getSchemaPath(dto) };
+  const schema = isArray
+    ? { type: 'array', items: ref }
+    : nullable
+      ? { type: 'object' as const, nullable: true, allOf: [ref] }
+      : ref;
+  const headers = paged
+    ? { headers: { 'X-Total-Count': { description: 'How many there are in all', schema: { type: 'integer' } } } }
+    : {};
+  return applyDecorators(ApiExtraModels(dto), ApiResponse({ status: 200, description: 'Done', schema, ...headers }));
+}
+
+/** One documented response a status, with an example for each code that it can carry. */
+function refusals(codes: readonly ErrorCode[]): MethodDecorator[] {
+  const responses: ResponsesObject = {};
+  addRefusals(responses, codes);
+  return Object.entries(responses).map(([status, response]) => ApiResponse({ status: Number(status), ...response }));
+}
+
+/** Adds to the documented responses of an operation what these refusals look like. */
+export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCode[]): void {
+  for (const code of new Set(codes)) {
+    const { kind, detail } = ERRORS[code];
+    const status = STATUS_OF[kind];
+    const known = responses[status];
+    const before = known !== undefined && 'description' in known ? known : undefined;
+    const examples = before?.content?.['application/json']?.examples ?? {};
+    const schema = { $ref: getSchemaPath(status === 422 ? ValidationErrorOut : ErrorOut) };
+    responses[status] = {
+      description: before === undefined ? detail : `${before.description} · ${detail}`,
+      content: {
+        'application/json': { schema, examples: { ...examples, [code]: { $ref: `#/components/examples/${code}` } } },
+      },
+    };
+  }
+}
+
+/** What no documented operation answers: a path or a request that is none of ours. */
+const OF_NO_OPERATION: readonly ErrorCode[] = ['malformed_request', 'route_not_found'];
+
+/** An example of every refusal, for the document's `components.examples`. */
+export function refusalExamples(): Record<string, { value: object }> {
+  const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !OF_NO_OPERATION.includes(code));
+  return Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]));
+}
+
+function exampleOf(code: ErrorCode): object {
+  const { kind, detail } = ERRORS[code];
+  const issue = { loc: ['body', 'email'], msg: 'value is not a valid email address', type: 'value_error.email' };
+  return {
+    detail: kind === 'unprocessable' ? [issue] : detail,
+    code,
+    message: messageFor(code, {}, 'en'),
+    request_id: REQUEST_ID_EXAMPLE,
+  };
+}

@@ -1,0 +1,51 @@
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { MAX_ID } from '#kernel';
+
+/** The fields of answers: what the OpenAPI document says of each. A field without a value is there, and null. */
+export interface ShownOptions {
+  readonly description?: string;
+  readonly example?: unknown;
+  readonly nullable?: boolean;
+}
+
+function shown(schema: ApiPropertyOptions, options: ShownOptions): PropertyDecorator {
+  return ApiProperty({ ...schema, ...options });
+}
+
+export function ShownText(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'string' }, options);
+}
+
+export function ShownInteger(options: ShownOptions & { minimum?: number } = {}): PropertyDecorator {
+  return shown({ type: 'integer' }, options);
+}
+
+export function ShownBoolean(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'boolean', example: true }, options);
+}
+
+export function ShownId(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'integer', format: 'int32', minimum: 1, maximum: MAX_ID, example: 5 }, options);
+}
+
+/** ISO 8601 UTC, ending in Z. */
+export function ShownInstant(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'string', format: 'date-time', example: '2026-11-22T10:00:00.000Z' }, options);
+}
+
+/** A decimal string with two digits after the point. */
+export function ShownMoney(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'string', pattern: String.raw`^\d+\.\d{2}$`, example: '9.99' }, options);
+}
+
+export function ShownUuid(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'string', format: 'uuid', example: '6f1c3f0e-2f1a-4a53-9d8f-0a4f5f6b7c8d' }, options);
+}
+
+export function ShownChoice(name: string, choices: readonly string[], options: ShownOptions = {}): PropertyDecorator {
+  return shown({ enum: [...choices], enumName: name, example: choices[0] }, options);
+}
+
+export function ShownList(type: () => new () => object, options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: type(), isArray: true }, options);
+}

@@ -1,0 +1,23 @@
+import { NestFactory } from '@nestjs/core';
+import { type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { NestLog, type PlatformOptions } from '#platform';
+import { AppModule } from './app.module.js';
+import { createHttpAdapter } from './http/http-server.js';
+import { serveDocs } from './http/openapi.js';
+import { passAnswersThrough, Shutdown } from './http/shutdown.js';
+
+/** The application as it is served and as it is tested, not listening yet. */
+export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
+  const { settings, log } = options;
+  const adapter = createHttpAdapter(settings, log);
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(options), adapter, {
+    bodyParser: false,
+    logger: new NestLog(log),
+    abortOnError: false,
+  });
+  passAnswersThrough(app, app.get(Shutdown));
+  if (settings.http.corsOrigins.length > 0) app.enableCors({ origin: [...settings.http.corsOrigins] });
+  if (settings.http.docs) serveDocs(app);
+  await app.init();
+  return app;
+}

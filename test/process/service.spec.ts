@@ -1,0 +1,213 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { call, dataFolder, poll, Service } from '../support/service.js';
+
+jest.setTimeout(120_000);
+
+const CREDENTIALS = { email: 'ann@example.com', password: 'correct horse battery' };
+
+async function signIn(base: string): Promise<string> {
+  return (await call(base, 'POST', '/auth/login', { body: CREDENTIALS })).access_token;
+}
+
+async function serverProcesses(dataDirectory: string): Promise<string[]> {
+  const pids = await new Promise<string>((resolve) =>
+    execFile('pgrep', ['-f', `postgres -D ${dataDirectory}`], (_error, stdout) => resolve(stdout)),
+  );
+  return pids.split('\n').filter((line) => line !== '');
+}
+
+describe('a service that is started with nothing set', () => {
+  it('serves, says where, keeps its secrets to itself, and leaves nothing running', async () => {
+    const dataDirectory = await dataFolder();
+    const service = await Service.start({ dataDirectory });
+    const base = await service.url();
+    expect(await call(base, 'GET', '/')).toEqual({ msg: 'VPN API is running' });
+    expect((await fetch(`${base}/docs`)).status).toBe(200);
+    expect(service.output).toContain(`${base}/docs`);
+    expect(service.output).toContain('embedded PostgreSQL');
+    expect(service.output).toContain(join(dataDirectory, 'secrets.env'));
+    const secrets = parseEnv(await readFile(join(dataDirectory, 'secrets.env'), 'utf8'));
+    const user = await call(base, 'POST', '/auth/register', { body: CREDENTIALS });
+    await call(base, 'POST', `/auth/admin/promote?user_id=${user.id}&secret=${secrets['PROMOTE_SECRET']}`);
+    for (const secret of Object.values(secrets)) expect(service.output).not.toContain(secret);
+    expect(await service.stop()).toBe(0);
+    expect(await serverProcesses(dataDirectory)).toEqual([]);
+  });
+
+  it('has lost nothing that it acknowledged when it is killed in the middle of writing, and starts again on the same data', async () => {
+    const dataDirectory = await dataFolder();
+    let service = await Service.start({ dataDirectory });
+    await call(await service.url(), 'POST', '/auth/register', { body: CREDENTIALS });
+    const acknowledged: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const base = await service.url();
+      const token = await signIn(base);
+      const write = async (): Promise<void> => {
+        for (;;) {
+          const body = { amount: 1, provider_payment_id: `${round}-${Math.random()}` };
+          acknowledged.push((await call(base, 'POST', '/payments/', { token, body })).id);
+        }
+      };
+      const writers = Promise.allSettled(Array.from({ length: 5 }, write));
+      const target = acknowledged.length + 50;
+      await poll(() => (acknowledged.length >= target ? true : undefined));
+      service.signal('SIGKILL');
+      await writers;
+      await service.exited();
+      service = await Service.start({ dataDirectory });
+    }
+    const base = await service.url();
+    const token = await signIn(base);
+    const kept = new Set<number>();
+    for (let skip = 0; ; skip += 1000) {
+      const page: { id: number }[] = await call(base, 'GET', `/payments/?limit=1000&skip=${skip}`, { token });
+      for (const { id } of page) kept.add(id);
+      if (page.length < 1000) break;
+    }
+    expect(acknowledged.filter((id) => !kept.has(id))).toEqual([]);
+    expect(await service.stop()).toBe(0);
+    expect(await serverProcesses(dataDirectory)).toEqual([]);
+  });
+
+  it('may be started three times at once: one of them migrates, all of them serve, the last to leave stops the database', async () => {
+    const dataDirectory = await dataFolder();
+    const services = [1, 2, 3].map(() => Service.spawn({ dataDirectory }));
+    const bases = await Promise.all(services.map((service) => service.url()));
+    await call(bases[0]!, 'POST', '/auth/register', { body: CREDENTIALS });
+    for (const base of bases) expect(await signIn(base)).toEqual(expect.any(String));
+    expect(services.filter(({ output }) => output.includes('migrations applied'))).toHaveLength(1);
+    const [first, ...others] = services;
+    expect(await first!.stop()).toBe(0);
+    for (const base of bases.slice(1)) expect(await signIn(base)).toEqual(expect.any(String));
+    expect(await Promise.all(others.map((service) => service.stop()))).toEqual([0, 0]);
+    expect(await serverProcesses(dataDirectory)).toEqual([]);
+  });
+
+  it.each([
+    ['kept connections', true],
+    ['a new connection for each request', false],
+  ])('loses no request when it is stopped under load (%s), and is gone within five seconds', async (_, keepAlive) => {
+    const service = await Service.start({ dataDirectory: await dataFolder() });
+    const base = await service.url();
+    await call(base, 'POST', '/auth/register', { body: CREDENTIALS });
+    const token = await signIn(base);
+    const agent = new Agent({ keepAlive, maxSockets: 20 });
+    const outcomes: string[] = [];
+    let stopping = false;
+    /** One request on a kept connection: its status, or the code of what went wrong. */
+    const send = (): Promise<string> =>
+      new Promise((resolve) => {
+        const options = { agent, headers: { authorization: `Bearer ${token}` } };
+        const sent = request(`${base}/auth/me`, options, (response) => {
+          response.resume();
+          response.on('end', () => resolve(String(response.statusCode)));
+          response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+        });
+        sent.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
+        sent.end();
+      });
+    const client = async (): Promise<void> => {
+      for (;;) {
+        const outcome = await send();
+        if (outcome === 'ECONNREFUSED' && stopping) return; // the door is closed: this one was never taken
+        outcomes.push(outcome);
+      }
+    };
+    const clients = Array.from({ length: 20 }, client);
+    await poll(() => (outcomes.length > 500 ? true : undefined));
+    stopping = true;
+    const begun = Date.now();
+    const code = await service.stop();
+    const took = Date.now() - begun;
+    await Promise.all(clients);
+    agent.destroy();
+    expect(code).toBe(0);
+    expect(took).toBeLessThan(5000);
+    expect(outcomes.filter((outcome) => outcome !== '200')).toEqual([]);
+  });
+
+  it('is not ready, but goes on answering, while a balancer takes it out', async () => {
+    const environment = { SHUTDOWN_DELAY_SECONDS: '2' };
+    const service = await Service.start({ dataDirectory: await dataFolder(), environment });
+    const base = await service.url();
+    service.signal('SIGTERM');
+    const refused = await poll(async () => {
+      const response = await fetch(`${base}/health/ready`);
+      return response.status === 503 ? response : undefined;
+    });
+    expect(await refused.json()).toEqual({ status: 'unavailable', failing: ['shutting_down'] });
+    expect((await fetch(`${base}/`)).status).toBe(200);
+    expect(await service.exited()).toBe(0);
+  });
+});
+
+describe('a service in production', () => {
+  it('refuses to start without its settings, and names all of them at once', async () => {
+    const environment = { NODE_ENV: 'production', SECRET_KEY: 'change-me-change-me-change-me-change-me' };
+    const service = Service.spawn({ dataDirectory: await dataFolder(), environment });
+    expect(await service.exited()).toBe(1);
+    for (const name of ['SECRET_KEY', 'DATABASE_URL', 'CONFIG_ENCRYPTION_KEY', 'WG_SERVER_PUBLIC_KEY', 'WG_ENDPOINT']) {
+      expect(service.output).toContain(name);
+    }
+    expect(service.output).not.toContain('change-me');
+  });
+});
+
+describe('two services on one port', () => {
+  it('are one: the second says that the port is taken', async () => {
+    const dataDirectory = await dataFolder();
+    const first = await Service.start({ dataDirectory });
+    const { port } = new URL(await first.url());
+    const second = Service.spawn({ dataDirectory, environment: { PORT: port } });
+    expect(await second.exited()).toBe(1);
+    expect(second.output).toContain('Set PORT to another port');
+    expect(await call(await first.url(), 'GET', '/health/ready')).toMatchObject({ status: 'ok' });
+  });
+});
+
+describe('the command line', () => {
+  const cli = (args: string[], dataDirectory: string): Promise<{ code: number; stdout: string; stderr: string }> =>
+    new Promise((resolve) => {
+      const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory };
+      execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
+        resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+      );
+    });
+
+  it('helps, and says when it does not understand', async () => {
+    const dataDirectory = await dataFolder();
+    expect(await cli(['help'], dataDirectory)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('servers export'),
+    });
+    expect((await cli(['nonsense'], dataDirectory)).code).toBe(2);
+    expect(await cli(['servers', 'nonsense'], dataDirectory)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('list or export'),
+    });
+    expect((await cli(['servers', 'export', '--serv', '1'], dataDirectory)).code).toBe(2);
+    expect((await cli(['servers', 'export', '--server', '77'], dataDirectory)).code).toBe(2);
+  });
+
+  it('works beside a running service, on its database, and walks the main job twice', async () => {
+    const dataDirectory = await dataFolder();
+    expect((await cli(['migrate'], dataDirectory)).stdout).toContain('Initial');
+    const service = await Service.start({ dataDirectory });
+    const url = await service.url();
+    for (let round = 1; round <= 2; round++) {
+      const demo = await cli(['demo', '--url', url], dataDirectory);
+      expect([demo.code, demo.stderr]).toEqual([0, '']);
+      expect(demo.stdout).toContain('PrivateKey = (shown to the device only)');
+      const { stdout } = await cli(['servers', 'export'], dataDirectory);
+      expect(stdout).toMatch(/^\[Interface\]\nPrivateKey = .{44}\nListenPort = 51820\n/);
+      expect(stdout.match(/\[Peer\]/g)).toHaveLength(round);
+    }
+    expect((await cli(['servers', 'list'], dataDirectory)).stdout).toMatch(/^1\tdefault\tactive\t/);
+    expect((await cli(['demo', '--url', 'http://127.0.0.1:1'], dataDirectory)).code).toBe(1);
+  });
+});
