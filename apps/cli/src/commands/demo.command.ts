@@ -37,6 +37,9 @@ export const demoCommand: Command = {
   },
 };
 
+const CLOSED =
+  'There is an administrator already, so the bootstrap secret is closed. Start the service with PROMOTE_MODE=always for the demo.';
+
 /**
  * The token of the demo's own administrator: made by the first run with the bootstrap secret, which then closes that door
  * (PROMOTE_MODE=once), and signed in again by later runs.
@@ -50,7 +53,9 @@ async function administrator(walk: Walk, settings: Settings): Promise<string> {
   const login = await walk.step('Log him in', 'POST', '/auth/login', { body: credentials });
   if (user !== undefined) {
     const path = `/auth/admin/promote?user_id=${String(user['id'])}`;
-    await walk.step('Promote him with the bootstrap secret', 'POST', path, { headers: { 'x-promote-secret': secret } });
+    const headers = { 'x-promote-secret': secret };
+    const promoted = await walk.attempt('Promote him with the bootstrap secret', 'POST', path, { headers });
+    if (promoted === undefined) throw new Error(CLOSED);
   }
   return String(login['access_token']);
 }

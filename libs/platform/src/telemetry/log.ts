@@ -74,7 +74,7 @@ function isPlainObject(value: unknown): value is object {
 
 async function prettyStream(): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ ignore: 'hostname,pid', translateTime: 'SYS:HH:MM:ss', sync: true });
+  return pretty({ ignore: 'hostname,pid', translateTime: 'SYS:HH:MM:ss', sync: true, singleLine: true });
 }
 
 interface ErrorDescription {
