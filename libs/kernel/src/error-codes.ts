@@ -10,6 +10,7 @@ export type ErrorKind =
   | 'unsupported'
   | 'unprocessable'
   | 'unavailable'
+  | 'bad_gateway'
   | 'internal';
 
 interface ErrorEntry {
@@ -80,6 +81,9 @@ export const ERRORS = {
   address_taken: { kind: 'conflict', detail: 'address_taken' },
   no_server_available: { kind: 'unavailable', detail: 'no_server_available' },
   address_pool_exhausted: { kind: 'unavailable', detail: 'address_pool_exhausted' },
+  server_unavailable: { kind: 'unavailable', detail: 'server_unavailable' },
+  server_refused: { kind: 'bad_gateway', detail: 'server_refused' },
+  remote_client_failed: { kind: 'bad_gateway', detail: 'failed to create remote wg-easy client' },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

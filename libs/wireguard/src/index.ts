@@ -9,3 +9,10 @@ export { type Server, SERVER_STATUSES, type ServerStatus } from './server.js';
 export { Servers } from './servers.service.js';
 export { renderClientConfig, renderServerConfig, type ServerPeer } from './wg-quick.js';
 export { WireGuardModule } from './wireguard.module.js';
+export {
+  type LivePeer,
+  type PeerMaterial,
+  type PeerRef,
+  type PeerSpec,
+  type WireGuardProvider,
+} from './wireguard.provider.js';

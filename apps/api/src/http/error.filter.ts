@@ -16,6 +16,7 @@ export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
   unprocessable: 422,
   internal: 500,
   unavailable: 503,
+  bad_gateway: 502,
 };
 
 /** What the framework refuses by itself, by status. */
@@ -51,7 +52,7 @@ export class ErrorFilter implements ExceptionFilter {
     const error = asDomainError(thrown);
     const status = STATUS_OF[error.kind];
     if (error.kind === 'internal') this.log.error({ err: error.cause }, 'request failed');
-    else if (error.kind === 'unavailable') this.log.warn({ err: error }, 'request could not be served');
+    else if (status > 500) this.log.warn({ err: error }, 'request could not be served');
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
     const retryAfter = error.retryAfterSeconds ?? (status === 503 ? RETRY_AFTER_SECONDS : undefined);
     if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);

@@ -50,4 +50,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   address_taken: 'This address is already in use',
   no_server_available: 'No server is available right now. Please try again later.',
   address_pool_exhausted: 'The server is full. Please try again later.',
+  server_unavailable: 'The server does not answer now. Try again later.',
+  server_refused: 'The server refused the request',
+  remote_client_failed: 'The device could not be made on the server. Try again.',
 };

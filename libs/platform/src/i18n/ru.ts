@@ -50,4 +50,7 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   address_taken: 'Этот адрес уже используется',
   no_server_available: 'Сейчас нет доступных серверов. Попробуйте позже.',
   address_pool_exhausted: 'Сервер заполнен. Попробуйте позже.',
+  server_unavailable: 'Сервер сейчас не отвечает. Попробуйте позже.',
+  server_refused: 'Сервер отклонил запрос',
+  remote_client_failed: 'Не удалось создать устройство на сервере. Попробуйте ещё раз.',
 };

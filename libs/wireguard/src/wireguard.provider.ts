@@ -1,0 +1,70 @@
+import { type KeyPair } from './keys.js';
+
+/** What a server is to hold for one peer. */
+export interface PeerSpec {
+  /** The peer's row: repeating a call with the same one never makes a second peer. */
+  readonly peerId: number;
+  /** Null asks the server to make the peer from nothing (only where `chooses` says `everything`). */
+  readonly publicKey: string | null;
+  /** Exactly the peer's own addresses, with prefix: `10.8.0.7/32`, `fd00::7/128`. Null with `publicKey`. */
+  readonly addresses: readonly string[] | null;
+  readonly presharedKey: string | null;
+  /** What the server calls it, where it has names of its own. */
+  readonly remoteId: string | null;
+}
+
+/** What a server has made or taken for a peer. */
+export interface PeerMaterial {
+  readonly peerId: number;
+  readonly publicKey: string;
+  /** Null unless the server made the pair just now. */
+  readonly privateKey: string | null;
+  readonly presharedKey: string | null;
+  readonly addresses: readonly string[];
+  readonly remoteId: string | null;
+}
+
+/** A peer that is to leave. */
+export interface PeerRef {
+  readonly publicKey: string;
+  readonly remoteId: string | null;
+}
+
+/** A peer as a server reports it. */
+export interface LivePeer {
+  readonly publicKey: string;
+  readonly addresses: readonly string[];
+  /** Whether packets pass: a disabled one keeps its key on the server and nothing else. */
+  readonly isEnabled: boolean;
+  /** False for a peer that somebody else keeps there, where the server can tell: such a one is never touched. */
+  readonly isOurs: boolean;
+  /** The row it was made for, where the server keeps such a note. */
+  readonly peerId: number | null;
+  readonly remoteId: string | null;
+  readonly lastHandshakeAt: Date | null;
+  /** Bytes since the server last began to count. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+/**
+ * One WireGuard server, seen from here. Every call may be repeated: "already there" and "already gone" are success. A call that
+ * fails may have done its work all the same: list before concluding anything.
+ * @throws DomainError server_unavailable (worth another try) | server_refused (not before somebody has changed something)
+ */
+export interface WireGuardProvider {
+  /** Whose choice a new peer's key and address are: ours; the key pair the host's; or everything the server's. */
+  readonly chooses: 'nothing' | 'keys' | 'everything';
+  /** A fresh pair for a new peer, where `chooses` says `keys`. */
+  generateKeyPair(): Promise<KeyPair>;
+  /** Has these peers be there and pass packets; what was asked of the server is answered in the same order. */
+  put(specs: readonly PeerSpec[]): Promise<readonly PeerMaterial[]>;
+  /** Has no packet of these pass any more, keeping what the server needs to take them back with the same key. */
+  suspend(refs: readonly PeerRef[]): Promise<void>;
+  /** Has these be gone. */
+  remove(refs: readonly PeerRef[]): Promise<void>;
+  /** What is really there. */
+  list(): Promise<readonly LivePeer[]>;
+  /** Lets go of connections; a later call opens new ones. */
+  close(): Promise<void>;
+}
