@@ -29,6 +29,7 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
   'wire-typeorm': ['libs/auth/src/a.ts', `import { DataSource } from 'typeorm'; DataSource;`],
   'wire-pg': ['libs/auth/src/a.ts', `import { Client } from 'pg'; Client;`],
   'wire-bcrypt': ['libs/auth/src/a.ts', `import { hash } from 'bcrypt'; hash;`],
+  'wire-ssh': ['libs/auth/src/a.ts', `import ssh2 from 'ssh2'; ssh2;`],
   'wire-pino': ['libs/auth/src/a.ts', `import { pino } from 'pino'; pino;`],
   'no-cycles': ['libs/auth/src/a.ts', `import { b } from './b.js'; export const a = b;`],
   'no-orphans': ['libs/auth/src/a.ts', 'export const a = 1;'],

@@ -49,11 +49,12 @@ export function parsePeerAddress(text: string): string | undefined {
 export function parseAllowedIps(text: string): string | undefined {
   const items = text.split(',').map((item) => item.trim());
   if (items.length > MAX_ALLOWED_IPS) return undefined;
-  const networks = items.map(normaliseNetwork);
+  const networks = items.map(parseNetwork);
   return networks.every((network) => network !== undefined) ? [...new Set(networks)].join(', ') : undefined;
 }
 
-function normaliseNetwork(text: string): string | undefined {
+/** Reads one IPv4 or IPv6 network, a bare address counting as a single one, and writes it in its one canonical form. */
+export function parseNetwork(text: string): string | undefined {
   const [address = '', prefixText, ...rest] = text.split('/');
   const bits = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : undefined;
   if (bits === undefined || rest.length > 0) return undefined;
@@ -63,6 +64,12 @@ function normaliseNetwork(text: string): string | undefined {
   const cidr = `${address}/${prefix}`;
   const network = bits === 32 ? ipaddr.IPv4.networkAddressFromCIDR(cidr) : ipaddr.IPv6.networkAddressFromCIDR(cidr);
   return `${network.toString()}/${prefix}`;
+}
+
+/** Reads exactly one address, `10.8.0.7/32` or `fd00::7/128` (the prefix may be left out), in its one canonical form. */
+export function parseSingleNetwork(text: string): string | undefined {
+  const network = parseNetwork(text);
+  return network?.endsWith(network.includes(':') ? '/128' : '/32') === true ? network : undefined;
 }
 
 function addressToNumber(address: string): number {

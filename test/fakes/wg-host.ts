@@ -1,0 +1,99 @@
+import { DomainError } from '#kernel';
+import { generateKeyPair, type HostCommand, type HostShell } from '#wireguard';
+
+interface Peer {
+  presharedKey: string;
+  allowedIps: string[];
+}
+
+const PREFIX = 'timeout -k 1 10 ';
+const ZERO = `${'A'.repeat(43)}=`;
+
+/**
+ * A host with `wg` on it, in memory: it takes the very command lines, and does what wg(8) does with them. Whatever else comes is a
+ * mistake of the provider's and fails the test.
+ */
+export class FakeWgHost implements HostShell {
+  readonly commands: HostCommand[] = [];
+  readonly privateKey = generateKeyPair().privateKey;
+  readonly peers = new Map<string, Peer>();
+  /** What the next dump answers instead of the truth. */
+  lie: string | undefined;
+  isClosed = false;
+
+  constructor(
+    private readonly interfaceName = 'wg0',
+    private readonly prefix = PREFIX,
+  ) {}
+
+  run(command: HostCommand): Promise<string> {
+    this.commands.push(command);
+    const line = command.words.join(' ');
+    if (!line.startsWith(`${this.prefix}wg `)) throw new Error(`Not a command of this host: ${line}`);
+    const [verb = '', ...rest] = line.slice(this.prefix.length + 3).split(' ');
+    if (verb === 'genkey' && rest.length === 0) return Promise.resolve(`${generateKeyPair().privateKey}\n`);
+    const [name, ...words] = rest;
+    if (name !== this.interfaceName) {
+      return Promise.reject(new DomainError('server_refused', { params: { kind: 'interface' } }));
+    }
+    if (verb === 'show' && words.join(' ') === 'dump') return Promise.resolve(this.lie ?? this.dump());
+    if (verb === 'addconf' && words.join(' ') === '/dev/stdin') return this.addPeers(command.stdin ?? '');
+    if (verb === 'set') return this.removePeers(words);
+    throw new Error(`wg has no such command: ${line}`);
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true;
+    return Promise.resolve();
+  }
+
+  /** What wg(8) does with an address that another peer has: it moves. */
+  give(publicKey: string, allowedIps: string[], presharedKey = ZERO): void {
+    for (const peer of this.peers.values()) {
+      peer.allowedIps = peer.allowedIps.filter((address) => !allowedIps.includes(address));
+    }
+    this.peers.set(publicKey, { presharedKey, allowedIps });
+  }
+
+  private dump(): string {
+    const own = [this.privateKey, generateKeyPair().publicKey, '51820', 'off'].join('\t');
+    const peers = [...this.peers].map(([key, { presharedKey, allowedIps }]) =>
+      [
+        key,
+        presharedKey === ZERO ? '(none)' : presharedKey,
+        '(none)',
+        allowedIps.length === 0 ? '(none)' : allowedIps.join(','),
+        '0',
+        '0',
+        '0',
+        'off',
+      ].join('\t'),
+    );
+    return [own, ...peers, ''].join('\n');
+  }
+
+  private addPeers(text: string): Promise<string> {
+    if (!text.endsWith('\n')) throw new Error('The last line is not ended');
+    const [first, ...sections] = text.split('[Peer]\n');
+    if (first !== '') throw new Error('There is something before the first peer');
+    for (const section of sections) {
+      const pairs = section.trimEnd().split('\n');
+      const values = pairs.map((pair) => /^([A-Za-z]+) = (.+)$/.exec(pair) ?? ['', '', '']);
+      const [[, key, publicKey = ''] = [], [, psk, preshared] = [], [, ips, addresses = ''] = []] = values;
+      if (values.length !== 3 || key !== 'PublicKey' || psk !== 'PresharedKey' || ips !== 'AllowedIPs') {
+        throw new Error('The configuration cannot be parsed');
+      }
+      this.give(publicKey, addresses.split(', '), preshared);
+    }
+    return Promise.resolve('');
+  }
+
+  private removePeers(words: readonly string[]): Promise<string> {
+    for (let index = 0; index < words.length; index += 3) {
+      const [peer, key = '', remove] = words.slice(index, index + 3);
+      if (peer !== 'peer' || remove !== 'remove') throw new Error('Only removals are set');
+      this.peers.delete(key);
+    }
+    return Promise.resolve('');
+  }
+}
