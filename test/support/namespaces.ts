@@ -9,13 +9,13 @@ import { poll } from './service.js';
 const run = promisify(execFile);
 const NEEDED = ['ip', 'nsenter', 'unshare', 'wg', 'wg-quick', 'wireguard-go', 'resolvconf', 'curl', 'iptables-restore'];
 
-/** What this machine lacks for a real tunnel, as a sentence; undefined when nothing. */
-export function lackOfMeans(): string | undefined {
+/** What this machine lacks for a real tunnel (and for what else is named), as a sentence; undefined when nothing. */
+export function lackOfMeans(...also: readonly string[]): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
   if (process.getuid?.() !== 0) return 'making network namespaces needs root';
   if (!existsSync('/dev/net/tun')) return '/dev/net/tun is not there';
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  const missing = NEEDED.filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
+  const missing = [...NEEDED, ...also].filter((name) => !folders.some((folder) => existsSync(join(folder, name))));
   return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`;
 }
 
