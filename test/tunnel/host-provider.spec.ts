@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { generateKeyPair, HostProvider, type HostShell, LocalShell, type PeerSpec, SshConnection } from '#wireguard';
@@ -18,7 +18,6 @@ if (lack !== undefined) {
 }
 
 const OPTIONS = { interface: 'wg0', keysFrom: 'host', sudo: false } as const;
-const GATE = `restrict,command="${process.cwd()}/ops/wg-gate wg0 10.8.0.0/16 fd00:8::/64"`;
 const MANY = 10_000;
 
 let host: Machine;
@@ -41,7 +40,9 @@ async function openHost(): Promise<void> {
   rootKey = await readFile(path('root'), 'utf8');
   gatedKey = await readFile(path('gated'), 'utf8');
   fingerprint = (await host.run('ssh-keygen', '-lf', path('host.pub'))).split(' ')[1] ?? '';
-  const gated = `${GATE} ${await readFile(path('gated.pub'), 'utf8')}`;
+  await copyFile('ops/wg-gate', path('wg-gate'));
+  const gate = `restrict,command="${path('wg-gate')} wg0 10.8.0.0/16 fd00:8::/64"`;
+  const gated = `${gate} ${await readFile(path('gated.pub'), 'utf8')}`;
   await writeFile(path('authorized_keys'), `${await readFile(path('root.pub'), 'utf8')}${gated}`);
   const settings = [
     `HostKey ${path('host')}`,
@@ -55,6 +56,8 @@ async function openHost(): Promise<void> {
   ];
   await writeFile(path('sshd_config'), `${settings.join('\n')}\n`);
   await host.run('mkdir', '-p', '/run/sshd');
+  // Inside only: what this machine's root does when a shell starts has no place in a test, nor in its figures.
+  await host.run('mount', '-t', 'tmpfs', 'tmpfs', '/root');
   // One sshd for each connection, as inetd would: it runs inside the machine, on a socket that was accepted out here.
   const inside = ['-t', String(host.pid), '-n', '-m', '/usr/sbin/sshd', '-i', '-f', path('sshd_config')];
   door = createServer({ pauseOnConnect: true }, (socket) => {
