@@ -87,6 +87,8 @@ export function itKeepsTheProviderContract(open: () => Promise<ProviderUnderTest
     await tested.addStranger(stranger, '10.8.0.200');
     const [material] = await provider.put([specOf(1)]);
     await provider.remove([{ publicKey: material?.publicKey ?? '', remoteId: material?.remoteId ?? null }]);
-    expect(await provider.list()).toMatchObject([{ publicKey: stranger, addresses: ['10.8.0.200/32'] }]);
+    // Some servers give every peer an IPv6 address as well.
+    const addresses: unknown = expect.arrayContaining(['10.8.0.200/32']);
+    expect(await provider.list()).toMatchObject([{ publicKey: stranger, addresses }]);
   });
 }

@@ -12,6 +12,7 @@ export { type Server, SERVER_STATUSES, type ServerStatus } from './server.js';
 export { Servers } from './servers.service.js';
 export { SshConnection, type SshTarget } from './ssh-connection.js';
 export { renderClientConfig, renderServerConfig, type ServerPeer } from './wg-quick.js';
+export { WgEasyProvider, type WgEasyOptions } from './wg-easy.provider.js';
 export { WireGuardModule } from './wireguard.module.js';
 export {
   type LivePeer,

@@ -1,3 +1,6 @@
+import { isIP } from 'node:net';
+import { isKey } from './keys.js';
+
 /** What a device needs to connect. */
 export interface ClientConfig {
   /** Null when only the device has it. */
@@ -26,6 +29,14 @@ export interface ServerConfig {
   readonly privateKey: string | null;
   readonly listenPort: number;
   readonly peers: readonly ServerPeer[];
+}
+
+/** What a server that makes its peers' keys tells of one in the config it makes. */
+export interface ClientSecrets {
+  readonly privateKey: string;
+  readonly presharedKey: string | null;
+  /** Without prefix: what a config says there is the network's (`/24`) as often as the peer's own. */
+  readonly addresses: readonly string[];
 }
 
 /** Keeps a NAT's mapping open (wg(8)), in seconds. */
@@ -67,4 +78,33 @@ export function renderServerConfig(config: ServerConfig): string {
     '',
   ]);
   return [...head, ...peers].join('\n');
+}
+
+/** A config for one device has some twenty lines; a list of all networks but some has thousands of characters. */
+const MAX_CONFIG_CHARACTERS = 32_768;
+
+/**
+ * Reads a device's config that another program rendered; undefined when it is none. Settings that are not asked for are passed
+ * over; a key that is there twice, or is none, makes the whole text none: of two keys nobody can say which one is meant.
+ */
+export function parseClientConfig(text: string): ClientSecrets | undefined {
+  if (text.length > MAX_CONFIG_CHARACTERS) return undefined;
+  const settings = new Map<string, string>();
+  let section = '';
+  for (const line of text.split('\n').map((raw) => raw.trim())) {
+    if (line === '' || line.startsWith('#')) continue;
+    const heading = /^\[(\w+)\]$/.exec(line)?.[1];
+    const [, name, value] = /^(\w+)\s*=\s*(.*)$/.exec(line) ?? [];
+    if (heading !== undefined) section = heading;
+    else if (section === '' || name === undefined || value === undefined) return undefined;
+    else if (settings.has(`${section} ${name}`) && name.endsWith('Key')) return undefined;
+    else settings.set(`${section} ${name}`, value);
+  }
+  const privateKey = settings.get('Interface PrivateKey') ?? '';
+  const presharedKey = settings.get('Peer PresharedKey') ?? null;
+  const addresses = (settings.get('Interface Address') ?? '')
+    .split(',')
+    .map((item) => item.trim().replace(/\/\d{1,3}$/, ''));
+  if (!isKey(privateKey) || (presharedKey !== null && !isKey(presharedKey))) return undefined;
+  return addresses.every((address) => isIP(address) !== 0) ? { privateKey, presharedKey, addresses } : undefined;
 }

@@ -1,0 +1,167 @@
+import ipaddr from 'ipaddr.js';
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
+import { DomainError } from '#kernel';
+import { isAllowedTarget, parseTargetUrl } from './target-address.rules.js';
+
+/** Where a wg-easy answers, and how far it is trusted to be where it says. */
+export interface WgEasyTarget {
+  /** `http://10.0.0.5:51821`, `https://vpn.example.com` */
+  readonly url: string;
+  /** Whether the address may be a private or loopback one. */
+  readonly allowPrivateTargets: boolean;
+  /** All addresses of a name, the one to use first; the system's resolver, IPv4 first, unless told. */
+  readonly resolve?: (hostname: string) => Promise<readonly string[]>;
+  /** How long one call may take, from resolving the name to the last byte, in milliseconds; 5 000 unless told. */
+  readonly callLimitMs?: number;
+}
+
+/** What was answered, whatever the status; a redirect never gets this far. */
+export interface WgEasyAnswer {
+  readonly status: number;
+  readonly text: string;
+  /** What was set, as it is to be sent back; null when nothing was. */
+  readonly cookie: string | null;
+}
+
+interface WgEasyCall {
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const CALL_LIMIT_MS = 5000;
+const MAX_ANSWER_BYTES = 1_000_000;
+
+/**
+ * The wire to one wg-easy: one call, one connection. (A kept one would save a millisecond or, with TLS, some tens, and would be
+ * found dead after every restart of the container.) It connects to the very address that was checked, and follows no redirect.
+ * @throws DomainError server_unavailable (network | timeout | answer) | server_refused (target | redirect)
+ */
+export class WgEasyHttp {
+  private readonly url: URL;
+  private readonly hostname: string;
+
+  constructor(private readonly target: WgEasyTarget) {
+    const url = parseTargetUrl(target.url);
+    if (url === undefined) throw refused('target');
+    this.url = url;
+    this.hostname = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  }
+
+  async send(method: 'GET' | 'POST' | 'DELETE', path: string, call: WgEasyCall = {}): Promise<WgEasyAnswer> {
+    const limit = AbortSignal.timeout(this.target.callLimitMs ?? CALL_LIMIT_MS);
+    try {
+      const address = await this.checkedAddress(limit);
+      return await this.exchange(address, method, path, call, limit);
+    } catch (error) {
+      if (error instanceof DomainError) throw error;
+      throw unavailable(limit.aborted ? 'timeout' : 'network', error);
+    }
+  }
+
+  /** The address to connect to. A name with even one address that is not allowed is not trusted with the others. */
+  private async checkedAddress(limit: AbortSignal): Promise<string> {
+    const resolve = this.target.resolve ?? systemAddresses;
+    const addresses =
+      isIP(this.hostname) === 0
+        ? await Promise.race([resolve(this.hostname), once(limit, 'abort').then((): string[] => [])])
+        : [this.hostname];
+    limit.throwIfAborted();
+    for (const address of addresses) {
+      const isAllowed =
+        ipaddr.isValid(address) && isAllowedTarget(ipaddr.process(address), this.target.allowPrivateTargets);
+      if (!isAllowed) throw refused('target');
+    }
+    const [first] = addresses;
+    if (first === undefined) throw unavailable('network');
+    return first;
+  }
+
+  private exchange(
+    address: string,
+    method: string,
+    path: string,
+    { body, headers }: WgEasyCall,
+    limit: AbortSignal,
+  ): Promise<WgEasyAnswer> {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const request = this.url.protocol === 'https:' ? requestHttps : requestHttp;
+    return new Promise((resolve, reject) => {
+      const call = request(
+        {
+          host: address,
+          port: this.url.port,
+          // The certificate is checked against the name, not against the address; an address is no server name (RFC 6066 3).
+          ...(isIP(this.hostname) === 0 ? { servername: this.hostname } : {}),
+          method,
+          path: `${this.url.pathname.replace(/\/+$/, '')}${path}`,
+          headers: {
+            ...headers,
+            Host: this.url.host,
+            ...(sent === undefined
+              ? {}
+              : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(sent) }),
+          },
+          agent: false,
+          signal: limit,
+        },
+        (response) => {
+          const status = response.statusCode ?? 0;
+          if (status >= 300 && status < 400) {
+            reject(refused('redirect'));
+            call.destroy();
+            return;
+          }
+          const chunks: Buffer[] = [];
+          let size = 0;
+          response.on('data', (chunk: Buffer) => {
+            chunks.push(chunk);
+            size += chunk.length;
+            if (size <= MAX_ANSWER_BYTES) return;
+            reject(unavailable('answer'));
+            call.destroy();
+          });
+          response.on('error', reject);
+          response.on('end', () =>
+            resolve({
+              status,
+              text: Buffer.concat(chunks).toString('utf8'),
+              cookie: cookieOf(response.headers['set-cookie'] ?? []),
+            }),
+          );
+        },
+      );
+      call.on('error', reject);
+      call.end(sent);
+    });
+  }
+}
+
+/** Worth another try: the server is down, slow, or not itself. Of what it answered nothing is told: keys may be in it. */
+export function unavailable(
+  kind: 'network' | 'timeout' | 'status' | 'answer' | 'unconfirmed',
+  cause?: unknown,
+): DomainError {
+  return new DomainError('server_unavailable', { params: { kind }, cause });
+}
+
+/** Not before somebody has changed something. */
+export function refused(
+  kind: 'target' | 'redirect' | 'authentication' | 'two_factor' | 'pool' | 'gone' | 'not_ours' | 'request',
+  cause?: unknown,
+): DomainError {
+  return new DomainError('server_refused', { params: { kind }, cause });
+}
+
+async function systemAddresses(hostname: string): Promise<readonly string[]> {
+  const found = await lookup(hostname, { all: true, verbatim: false });
+  return found.map(({ address }) => address);
+}
+
+function cookieOf(setCookies: readonly string[]): string | null {
+  const pairs = setCookies.map((cookie) => cookie.split(';', 1).join('').trim());
+  return pairs.length === 0 ? null : pairs.join('; ');
+}
