@@ -32,11 +32,11 @@ interface Call {
   readonly cookie: string | undefined;
 }
 
-interface Reply {
+export interface Reply {
   readonly status: number;
   readonly json?: unknown;
-  readonly text?: string;
-  readonly cookie?: string;
+  readonly text?: string | undefined;
+  readonly cookie?: string | undefined;
 }
 
 const POOL_SIZE = 253;
@@ -65,18 +65,14 @@ export class FakeWgEasy {
   requiresPassword = true;
   /** Creates, and answers 500. */
   failsAfterCreating = false;
-  /** Answers 500 to the list, as it does while its interface is down. */
-  failsToList = false;
   /** Answers 200 to `enable`, `disable` and `delete`, and does nothing. */
   onlyPretends = false;
   /** Answers this to the next change, and does nothing. */
   nextChange: Reply | undefined;
   /** Called before each answer: what happens on the server just then. */
   onCall: (call: string) => void = () => undefined;
-  /** The configuration is what it is handed, for those who would send another. */
-  rewriteConfig: (text: string) => string = (text) => text;
-  /** The list is what it is handed, likewise. */
-  rewriteList: (list: readonly object[]) => unknown = (list) => list;
+  /** Called with each answer: what is sent in its place. */
+  distort: (call: string, reply: Reply) => Reply = (_call, reply) => reply;
   /** How many changes were ever under way at once. */
   mostChangesAtOnce = 0;
   private changesAtOnce = 0;
@@ -157,15 +153,15 @@ export class FakeWgEasy {
     if (this.mood === 'reset') request.socket.resetAndDestroy();
     else if (this.mood === 'html') response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!DOCTYPE html>');
     else if (this.mood === 'redirect') response.writeHead(302, { Location: `${this.url}${call.path}` }).end();
-    else if (this.mood === 'flood') response.end(JSON.stringify('x'.repeat(1_000_001)));
-    else this.send(response, this.answer(call));
+    else this.send(response, this.distort(`${call.method} ${call.path}`, this.answer(call)));
   }
 
   private send(response: ServerResponse, { status, json, text, cookie }: Reply): void {
     response.statusCode = status;
     if (cookie !== undefined) response.setHeader('Set-Cookie', `${cookie}; Path=/; HttpOnly; SameSite=Lax`);
     response.setHeader('Content-Type', text === undefined ? 'application/json' : 'text/plain');
-    response.end(text ?? JSON.stringify(json));
+    // White space is no part of JSON: a reader without a limit would take it.
+    response.end((text ?? JSON.stringify(json)) + ' '.repeat(this.mood === 'flood' ? 1_000_000 : 0));
   }
 
   private get clientsPath(): string {
@@ -232,8 +228,7 @@ export class FakeWgEasy {
       this.nextChange = undefined;
       return reply;
     }
-    if (rest === '' && call.method === 'GET' && this.failsToList) return this.fault;
-    if (rest === '' && call.method === 'GET') return { status: 200, json: this.rewriteList(this.listed()) };
+    if (rest === '' && call.method === 'GET') return { status: 200, json: this.listed() };
     if (rest === '' && call.method === 'POST') return this.create(call.body);
     const client = this.clients.find((one) => String(one.id) === id);
     if (this.family !== '14' && !/^\d+$/.test(id)) return { status: 400, json: { statusCode: 400 } };
@@ -312,7 +307,7 @@ export class FakeWgEasy {
             '',
             ...peer,
           ];
-    return this.rewriteConfig(lines.join('\n'));
+    return lines.join('\n');
   }
 
   private refuse({ method, path }: Call): Reply {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { generateKeyPair, isKey, publicKeyOf } from './keys.js';
 import { parseAllowedIps, parsePeerAddress, parseSubnet, peerRange, serverAddress } from './networks.js';
-import { renderClientConfig, renderServerConfig } from './wg-quick.js';
+import { parseClientConfig, renderClientConfig, renderServerConfig } from './wg-quick.js';
 
 describe('keys', () => {
   it('come in pairs: the public half is what "wg pubkey" prints for the private one', () => {
@@ -147,5 +147,50 @@ PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
 AllowedIPs = 10.8.0.7/32
 `);
     expect(renderServerConfig({ privateKey: null, listenPort: 51820, peers })).not.toContain('[Interface]');
+  });
+});
+
+describe('a client config that another program rendered', () => {
+  const { privateKey } = generateKeyPair();
+  const presharedKey = generateKeyPair().privateKey;
+  const text = `\n[Interface]\nPrivateKey = ${privateKey}\nAddress = 10.8.0.7/24, fd00::7/128\n\n[Peer]\nPresharedKey=${presharedKey}\n`;
+  const read = { privateKey, presharedKey, addresses: ['10.8.0.7', 'fd00::7'] };
+
+  it('is read for its keys and addresses, whatever else is in it', () => {
+    expect(parseClientConfig(text)).toEqual(read);
+    expect(parseClientConfig(text.replaceAll('\n', '\r\n'))).toEqual(read);
+    expect(
+      parseClientConfig(`# made by hand${text}AllowedIPs = 0.0.0.0/0\nAllowedIPs = ::/0\nEndpoint = a:1\n`),
+    ).toEqual(read);
+    expect(parseClientConfig(text.replace(/PresharedKey.*/, ''))).toEqual({ ...read, presharedKey: null });
+  });
+
+  it('is read as we render it', () => {
+    const rendered = renderClientConfig({
+      privateKey,
+      addresses: ['10.8.0.7/32'],
+      dns: ['1.1.1.1'],
+      mtu: 1420,
+      serverPublicKey: presharedKey,
+      endpoint: 'vpn.example.com:51820',
+      allowedIps: '0.0.0.0/0',
+    });
+    expect(parseClientConfig(rendered)).toEqual({ privateKey, presharedKey: null, addresses: ['10.8.0.7'] });
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['a page', '<!DOCTYPE html>'],
+    ['a setting outside of any section', `MTU = 1420\n${text}`],
+    ['a line that is no setting', `${text}PostUp\n`],
+    ['another key', `${text}[Interface]\nPrivateKey = ${presharedKey}\n`],
+    ['no key', text.replace(privateKey, '')],
+    ['a key that is none', text.replace(privateKey, `${privateKey}A`)],
+    ['a preshared key that is none', text.replace(presharedKey, 'undefined')],
+    ['no address', text.replace(/Address.*/, '')],
+    ['an address that is none', text.replace('fd00::7', 'fd00::x')],
+    ['no end', text + '\n'.repeat(40_000)],
+  ])('is none with %s', (_what, other) => {
+    expect(parseClientConfig(other)).toBeUndefined();
   });
 });

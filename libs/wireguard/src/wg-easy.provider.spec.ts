@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createServer } from 'node:net';
 import { inspect } from 'node:util';
-import { SeededRandomness } from '#kernel';
-import { FakeWgEasy, type WgEasyFamily, type WgEasyMood } from '../../../test/fakes/wg-easy.js';
+import { DomainError, SeededRandomness } from '#kernel';
+import { FakeWgEasy, type Reply, type WgEasyFamily, type WgEasyMood } from '../../../test/fakes/wg-easy.js';
 import { itKeepsTheProviderContract } from '../../../test/support/provider-contract.js';
 import { generateKeyPair, publicKeyOf } from './keys.js';
 import { type WgEasyOptions, WgEasyProvider } from './wg-easy.provider.js';
@@ -49,8 +49,13 @@ const refTo = ({ publicKey, id }: { publicKey: string; id: string | number }): P
   remoteId: String(id),
 });
 const failure = (code: 'server_unavailable' | 'server_refused', kind: string): object => ({ code, params: { kind } });
+const distortConfig = (rewrite: (text: string) => string): void => {
+  fake.distort = (call, reply) =>
+    call.endsWith('/configuration') ? { ...reply, text: rewrite(reply.text ?? '') } : reply;
+};
 const callsLike = (pattern: RegExp): string[] => fake.calls.filter((call) => pattern.test(call));
 const LOG_IN = /^POST \/api\/(session|auth\/password)$/;
+const LIST = /^GET \/api\/(wireguard\/)?client$/;
 const CREATE = /^POST \/api\/(wireguard\/)?client$/;
 
 describe.each(FAMILIES)('wg-easy %s', (family) => {
@@ -188,15 +193,21 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
     ])('keeps a stranger called %p as it is', async (name) => {
       await open(family);
       const stranger = fake.add(name);
+      const disabled = fake.add(`${name}, disabled`, { enabled: false });
       const ours = fake.add('vpn-2-a');
-      const before = { ...stranger };
+      const before = [{ ...stranger }, { ...disabled }];
       const notOurs = failure('server_refused', 'not_ours');
       await expect(provider.suspend([refTo(stranger), refTo(ours)])).rejects.toMatchObject(notOurs);
       expect(ours.enabled).toBe(false);
-      await expect(provider.put([knownPeer(1, refTo(stranger))])).rejects.toMatchObject(notOurs);
+      for (const client of [stranger, disabled]) {
+        await expect(provider.put([knownPeer(1, refTo(client))])).rejects.toMatchObject(notOurs);
+      }
       await expect(provider.remove([refTo(stranger), refTo(ours)])).rejects.toMatchObject(notOurs);
-      expect(fake.clients).toEqual([before]);
-      expect(await provider.list()).toMatchObject([{ isOurs: false, peerId: null, publicKey: stranger.publicKey }]);
+      expect(fake.clients).toEqual(before);
+      expect(await provider.list()).toMatchObject([
+        { isOurs: false, peerId: null, publicKey: stranger.publicKey, isEnabled: true },
+        { isOurs: false, peerId: null, publicKey: disabled.publicKey, isEnabled: false },
+      ]);
     });
 
     it('tells what the interface has counted, and nothing for a disabled client', async () => {
@@ -245,6 +256,33 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
       expect(await provider.put([newPeer(1)])).toHaveLength(1);
     });
 
+    it('is called full only for lack of room', async () => {
+      await open(family);
+      for (let count = 0; count < 253; count++)
+        fake.add(`stranger ${count}`, count > 250 ? { ipv4Address: '10.8.1.1' } : {});
+      await expect(provider.put([newPeer(1)])).rejects.toMatchObject(failure('server_unavailable', 'status'));
+      for (const [number, client] of fake.clients.entries())
+        Object.assign(client, { ipv4Address: `10.8.0.${number + 2}` });
+      fake.nextChange = { status: 400, json: {} };
+      await expect(provider.put([newPeer(1)])).rejects.toMatchObject(failure('server_refused', 'request'));
+    });
+
+    it('is given up on when it loses the session with every change', async () => {
+      await open(family);
+      fake.onCall = (call) => {
+        if (CREATE.test(call)) fake.restart();
+      };
+      await expect(provider.put([newPeer(1)])).rejects.toBeInstanceOf(DomainError);
+      expect(callsLike(CREATE)).toHaveLength(2);
+    });
+
+    it('must open a session when it is logged in to', async () => {
+      await open(family);
+      fake.distort = (_call, reply) => ({ ...reply, cookie: undefined });
+      await expect(provider.list()).rejects.toMatchObject(failure('server_unavailable', 'answer'));
+      expect(callsLike(LIST)).toEqual([]);
+    });
+
     it('is changed by one call at a time, however many are asked for', async () => {
       await open(family);
       const made = await Promise.all([1, 2, 3, 4, 3].map((peerId) => provider.put([newPeer(peerId)])));
@@ -264,7 +302,9 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
       await open(family, { password: 'wrong, but long enough' });
       await expect(provider.list()).rejects.toMatchObject(failure('server_refused', 'authentication'));
       expect(callsLike(LOG_IN)).toHaveLength(1);
-      await expect(providerFor({ password: 'short' }).list()).rejects.toMatchObject({ code: 'server_refused' });
+      await expect(providerFor({ password: 'short' }).list()).rejects.toMatchObject(
+        failure('server_refused', 'authentication'),
+      );
     });
 
     it('is given the API key as it is, and no password', async () => {
@@ -332,7 +372,7 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
       ['without end', (text) => text + '# more\n'.repeat(10_000)],
     ])('sends a config %s: nothing of it is used, nor told', async (_what, rewrite) => {
       await open(family);
-      fake.rewriteConfig = rewrite;
+      distortConfig(rewrite);
       const error: unknown = await provider.put([newPeer(1)]).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject(failure('server_unavailable', 'answer'));
       expect(inspect(error, { depth: 9 })).not.toContain(fake.clients[0]!.privateKey);
@@ -340,7 +380,7 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
 
     it('need not use preshared keys', async () => {
       await open(family);
-      fake.rewriteConfig = (text) => text.replace(/PresharedKey = .*\n/, '');
+      distortConfig((text) => text.replace(/PresharedKey = .*\n/, ''));
       expect(await provider.put([newPeer(1)])).toMatchObject([{ presharedKey: null }]);
     });
 
@@ -357,7 +397,10 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
     ])('answers with %s: that is no answer', async (_what, rewrite) => {
       await open(family);
       fake.add('vpn-1-a');
-      fake.rewriteList = rewrite;
+      fake.distort = (call, reply) => {
+        if (!LIST.test(call) || !Array.isArray(reply.json)) return reply;
+        return { ...reply, json: rewrite(reply.json) };
+      };
       await expect(provider.list()).rejects.toMatchObject(failure('server_unavailable', 'answer'));
     });
 
@@ -424,7 +467,7 @@ describe('wg-easy', () => {
 
   it('14 that fails with the right API key is not blamed on the key', async () => {
     await open('14', { apiKey: 'correct horse battery' });
-    fake.failsToList = true;
+    fake.distort = (call, reply) => (LIST.test(call) ? { status: 500, json: { statusCode: 500, stack: [] } } : reply);
     await expect(provider.list()).rejects.toMatchObject(failure('server_unavailable', 'status'));
   });
 
@@ -466,6 +509,31 @@ describe('wg-easy', () => {
     await open('15.4');
     fake.nextChange = { status, json: {} };
     await expect(provider.put([newPeer(1)])).rejects.toMatchObject(failure(code, kind));
+  });
+});
+
+describe('what is no wg-easy', () => {
+  afterEach(close);
+
+  it.each<[string, string, Reply, string]>([
+    ['fails', '/api/session', { status: 502, text: 'Bad Gateway' }, 'status'],
+    ['knows no session', '/api/session', { status: 404, json: {} }, 'answer'],
+    ['says nothing of a password', '/api/session', { status: 200, json: { user: 1 } }, 'answer'],
+    ['says nothing at all', '/api/session', { status: 204, text: '' }, 'answer'],
+    ['fails at the ways to log in', '/api/auth/methods', { status: 503, text: '' }, 'status'],
+  ])('is told nothing secret when it %s', async (_what, path, reply, kind) => {
+    await open('15.4');
+    fake.distort = (call, honest) => (call === `GET ${path}` ? reply : honest);
+    await expect(providerFor({ apiKey: 'the-api-key' }).list()).rejects.toMatchObject(
+      failure('server_unavailable', kind),
+    );
+    expect([callsLike(LOG_IN), fake.authorizations]).toEqual([[], []]);
+  });
+
+  it('may answer a page to any path, and is then taken for an early 15', async () => {
+    await open('15.0');
+    fake.distort = (call, honest) => (call.endsWith('/methods') ? { status: 200, text: '<!DOCTYPE html>' } : honest);
+    expect(await provider.list()).toEqual([]);
   });
 });
 
