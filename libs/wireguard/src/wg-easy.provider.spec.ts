@@ -490,13 +490,17 @@ describe('wg-easy', () => {
     await expect(provider.list()).rejects.toMatchObject(failure('server_refused', 'two_factor'));
   });
 
-  it.each(['15.0', '15.4'] as const)('%s does not enable a client that a person gave an end', async (family) => {
-    await open(family);
-    const client = fake.add('vpn-1-a', { enabled: false, expiresAt: '2026-01-01T00:00:00.000Z' });
-    await expect(provider.put([knownPeer(1, refTo(client))])).rejects.toMatchObject(
-      failure('server_refused', 'request'),
-    );
-  });
+  it.each(['15.0', '15.4'] as const)(
+    '%s does not enable a client that a person gave an end, and serves the others',
+    async (family) => {
+      await open(family);
+      const expired = fake.add('vpn-1-a', { enabled: false, expiresAt: '2026-01-01T00:00:00.000Z' });
+      fake.add('vpn-2-a', { enabled: false });
+      const asked = provider.put([knownPeer(1, refTo(expired)), newPeer(2), newPeer(3)]);
+      await expect(asked).rejects.toMatchObject(failure('server_refused', 'request'));
+      expect(fake.clients.map(({ enabled }) => enabled)).toEqual([false, true, true]);
+    },
+  );
 
   it.each([
     [401, 'server_refused', 'authentication'],

@@ -16,6 +16,12 @@ export type WgEasyOptions = WgEasyTarget & WgEasyCredentials;
 
 type Clients = readonly WgEasyClient[];
 
+/** The list after a change, and why not all of it was made. */
+interface Changed {
+  readonly clients: Clients;
+  readonly failure: DomainError | undefined;
+}
+
 /** 64 random bits: names are unique by chance alone, as wg-easy takes the same one twice. */
 const NAME_BYTES = 8;
 const OUR_NAME = /^vpn-([1-9]\d{0,15})-[A-Za-z0-9._-]+$/;
@@ -45,10 +51,10 @@ export class WgEasyProvider implements WireGuardProvider {
     return Promise.reject(new Error('wg-easy makes its own keys'));
   }
 
-  /** A peer that is refused (gone, not ours) does not hold up the others: the refusal is thrown when they are done. */
+  /** A peer that is refused does not hold up the others: the refusal is thrown when they are done. */
   put(specs: readonly PeerSpec[]): Promise<readonly PeerMaterial[]> {
     return this.oneAtATime(async () => {
-      let clients = await this.change(
+      const enabled = await this.change(
         await this.clients(),
         (present) =>
           specs
@@ -56,20 +62,16 @@ export class WgEasyProvider implements WireGuardProvider {
             .filter((client) => isOurs(client) && !client.isEnabled),
         (api, client) => api.enable(client),
       );
-      clients = await this.create(
-        clients,
+      const created = await this.create(
+        enabled.clients,
         specs.filter(({ publicKey }) => publicKey === null),
       );
+      const failure = enabled.failure ?? created.failure;
+      if (failure !== undefined) throw failure;
 
+      const served = specs.map((spec) => ({ spec, client: servedBy(spec, created.clients) }));
       const materials: PeerMaterial[] = [];
-      let refusal: DomainError | undefined;
-      for (const spec of specs) {
-        const client = clientOf(spec, clients);
-        if (client === undefined) refusal ??= refused('gone');
-        else if (!isOurs(client)) refusal ??= refused('not_ours');
-        else materials.push(await this.materialOf(spec, client));
-      }
-      if (refusal !== undefined) throw refusal;
+      for (const { spec, client } of served) materials.push(await this.materialOf(spec, client));
       return materials;
     });
   }
@@ -110,23 +112,19 @@ export class WgEasyProvider implements WireGuardProvider {
   }
 
   /** Makes a client for each of these peers that has none of ours yet: one that an earlier, unanswered call made is taken. */
-  private async create(clients: Clients, specs: readonly PeerSpec[]): Promise<Clients> {
+  private async create(clients: Clients, specs: readonly PeerSpec[]): Promise<Changed> {
     const names = new Map(specs.map((spec) => [spec.peerId, this.newName(spec.peerId)]));
-    try {
-      return await this.change(
-        clients,
-        (present) => {
-          const served = new Set(present.map(peerIdOf));
-          return [...names].flatMap(([peerId, name]) => (served.has(peerId) ? [] : name));
-        },
-        (api, name) => api.create(name),
-      );
-    } catch (error) {
-      // A full pool is answered 500 like any fault; what is left of it has to be counted.
-      const isFault = error instanceof DomainError && error.params['kind'] === 'status';
-      if (isFault && isFull(await this.clients())) throw refused('pool', error);
-      throw error;
-    }
+    const created = await this.change(
+      clients,
+      (present) => {
+        const served = new Set(present.map(peerIdOf));
+        return [...names].flatMap(([peerId, name]) => (served.has(peerId) ? [] : name));
+      },
+      (api, name) => api.create(name),
+    );
+    // A full pool is answered 500 like any fault; what is left of it has to be counted.
+    const isFault = created.failure?.params['kind'] === 'status';
+    return isFault && isFull(created.clients) ? { ...created, failure: refused('pool', created.failure) } : created;
   }
 
   /** Changes those of these clients that are there and need it. Strangers are left alone, and refused when the rest is done. */
@@ -138,41 +136,47 @@ export class WgEasyProvider implements WireGuardProvider {
     return this.oneAtATime(async () => {
       const keys = new Set(refs.map(({ publicKey }) => publicKey));
       const named = (clients: Clients): Clients => clients.filter(({ publicKey }) => keys.has(publicKey));
-      const clients = await this.change(
+      const { clients, failure } = await this.change(
         await this.clients(),
         (present) => named(present).filter((client) => isOurs(client) && needsIt(client)),
         perform,
       );
+      if (failure !== undefined) throw failure;
       if (!named(clients).every(isOurs)) throw refused('not_ours');
     });
   }
 
   /**
    * Performs a change on each item that `pending` finds in the list, lists again, and goes on as long as that leads anywhere:
-   * a 500 may hide a change that was made. What went wrong is thrown when it does not; unless that list had to log in anew, in
-   * which case the change was never heard and is tried once more.
+   * a 500 may hide a change that was made. When it does not, what went wrong is the failure; unless that list had to log in
+   * anew, in which case the change was never heard and is tried once more.
    */
   private async change<Item>(
     clients: Clients,
     pending: (clients: Clients) => readonly Item[],
     perform: (api: WgEasyApi, item: Item) => Promise<void>,
-  ): Promise<Clients> {
+  ): Promise<Changed> {
     let present = clients;
     let items = pending(present);
     let mayRepeat = true;
     while (items.length > 0) {
       const opening = this.opened();
-      const failure = await refusalOf(async () => {
-        for (const item of items) await perform(await opening, item);
-      });
+      let failure: DomainError | undefined;
+      for (const item of items) {
+        const refusal = await refusalOf(async () => perform(await opening, item));
+        failure ??= refusal;
+        if (isSilence(refusal)) break;
+      }
       present = await this.clients();
       const left = pending(present);
-      const isRepeat = left.length === items.length;
-      if (isRepeat && (!mayRepeat || this.api === opening)) throw failure ?? unavailable('unconfirmed');
+      const isRepeat = left.length >= items.length;
+      if (isRepeat && (!mayRepeat || this.api === opening)) {
+        return { clients: present, failure: failure ?? unavailable('unconfirmed') };
+      }
       if (isRepeat) mayRepeat = false;
       items = left;
     }
-    return present;
+    return { clients: present, failure: undefined };
   }
 
   private async materialOf({ peerId, publicKey, presharedKey }: PeerSpec, client: WgEasyClient): Promise<PeerMaterial> {
@@ -245,6 +249,14 @@ function clientOf({ peerId, publicKey }: PeerSpec, clients: Clients): WgEasyClie
   return clients.find((client) => (publicKey === null ? peerIdOf(client) === peerId : client.publicKey === publicKey));
 }
 
+/** @throws DomainError when there is none, or one that is not ours */
+function servedBy(spec: PeerSpec, clients: Clients): WgEasyClient {
+  const client = clientOf(spec, clients);
+  if (client === undefined) throw refused('gone');
+  if (!isOurs(client)) throw refused('not_ours');
+  return client;
+}
+
 function peerIdOf({ name }: WgEasyClient): number | null {
   const id = OUR_NAME.exec(name)?.[1];
   return id === undefined ? null : Number(id);
@@ -258,6 +270,12 @@ function isOurs(client: WgEasyClient): boolean {
 function isFull(clients: Clients): boolean {
   const networks = new Set(clients.map(({ addresses: [first = ''] }) => first.slice(0, first.lastIndexOf('.'))));
   return clients.length >= POOL_SIZE && networks.size === 1;
+}
+
+/** Whether nothing was answered, so that asking again would only take as long again. */
+function isSilence(error: DomainError | undefined): boolean {
+  const kind = error?.params['kind'];
+  return kind === 'network' || kind === 'timeout';
 }
 
 /** What the server, or its silence, said no with; anything else is a fault of ours and thrown on. */
