@@ -356,7 +356,9 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
         fake.add('vpn-1-made-while-nobody-listened');
         fake.mood = 'hanging';
       };
-      await expect(provider.put([newPeer(1)])).rejects.toMatchObject(failure('server_unavailable', 'timeout'));
+      const asked = provider.put([newPeer(1), newPeer(2)]);
+      await expect(asked).rejects.toMatchObject(failure('server_unavailable', 'timeout'));
+      expect(callsLike(CREATE)).toHaveLength(1);
       fake.mood = 'well';
       expect(await provider.put([newPeer(1)])).toMatchObject([{ publicKey: fake.clients[0]!.publicKey }]);
       expect(fake.clients).toHaveLength(1);
