@@ -1,5 +1,6 @@
 import { type MigrationInterface } from 'typeorm';
 import { Initial1795305600000 } from './1795305600000-initial.migration.js';
+import { Fleet1795348800000 } from './1795348800000-fleet.migration.js';
 
 interface Migration {
   new (): MigrationInterface;
@@ -7,4 +8,4 @@ interface Migration {
 }
 
 /** Every migration, in the order in which they run. Once released, one is never changed: `frozen.json` holds its checksum. */
-export const MIGRATIONS: readonly Migration[] = [Initial1795305600000];
+export const MIGRATIONS: readonly Migration[] = [Initial1795305600000, Fleet1795348800000];

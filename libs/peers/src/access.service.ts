@@ -1,7 +1,9 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Clock } from '#kernel';
 import { UnitOfWork } from '#platform';
 import { AccessChanges, Users } from '#auth';
 import { Subscriptions } from '#subscriptions';
+import { Applying } from './applying.service.js';
 import { PeersRepository } from './peers.repository.js';
 
 const BATCH = 500;
@@ -15,6 +17,8 @@ export class Access implements OnModuleInit {
     private readonly users: Users,
     private readonly subscriptions: Subscriptions,
     private readonly peers: PeersRepository,
+    private readonly applying: Applying,
+    private readonly clock: Clock,
   ) {}
 
   onModuleInit(): void {
@@ -26,7 +30,8 @@ export class Access implements OnModuleInit {
     this.uow.assertOpen();
     const { status } = await this.users.lock(userId);
     const granted = status === 'active' && (await this.subscriptions.entitlement(userId)) !== null;
-    await this.peers.setWanted(userId, granted);
+    const servers = await this.peers.setWanted(userId, granted, this.clock.now());
+    this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
   }
 
   /** Suspends the peers of everybody whose access has run out; returns how many users that were. */

@@ -4,7 +4,9 @@
  * never know what paid for the access.
  */
 export { Access } from './access.service.js';
+export { Applying } from './applying.service.js';
 export { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerStatus } from './peer.js';
 export { PeersModule } from './peers.module.js';
 export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';
+export { Reconciliation, type SweepReport } from './reconciliation.service.js';
 export { ServerExport } from './server-export.service.js';

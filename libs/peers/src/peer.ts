@@ -14,9 +14,17 @@ export interface Peer {
   readonly publicKey: string;
   /** IPv4, without prefix. */
   readonly address: string;
+  /** IPv6, without prefix; null where the server has none. */
+  readonly address6: string | null;
   /** What the device sends through the tunnel. */
   readonly allowedIps: string;
   readonly status: PeerStatus;
+  /** Null before the first one. */
+  readonly lastHandshakeAt: Date | null;
+  /** What came from the device, in bytes; never falls. */
+  readonly receivedBytes: number;
+  /** What went to the device. */
+  readonly sentBytes: number;
   readonly createdAt: Date;
 }
 
@@ -31,4 +39,9 @@ export interface NewPeer {
 /** Whether a peer is to be on its server. */
 export function isWanted({ status }: Pick<Peer, 'status'>): boolean {
   return status === 'pending' || status === 'active';
+}
+
+/** A peer's addresses as a server is told them: exactly its own. */
+export function networksOf({ address, address6 }: Pick<Peer, 'address' | 'address6'>): readonly string[] {
+  return [`${address}/32`, ...(address6 === null ? [] : [`${address6}/128`])];
 }

@@ -4,14 +4,34 @@ import { AuthModule } from '#auth';
 import { SubscriptionsModule } from '#subscriptions';
 import { WireGuardModule } from '#wireguard';
 import { Access } from './access.service.js';
+import { Applying } from './applying.service.js';
+import { DesiredPeersRepository } from './desired-peers.repository.js';
+import { PeerLeftoverEntity } from './peer-leftover.entity.js';
+import { PeerOrigins } from './peer-origins.service.js';
 import { PeersRepository } from './peers.repository.js';
 import { Peers } from './peers.service.js';
+import { Reconciliation } from './reconciliation.service.js';
 import { ServerExport } from './server-export.service.js';
+import { TrafficDayEntity } from './traffic-day.entity.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([VpnPeerEntity]), AuthModule, SubscriptionsModule, WireGuardModule],
-  providers: [Access, Peers, PeersRepository, ServerExport],
-  exports: [Access, Peers, ServerExport],
+  imports: [
+    TypeOrmModule.forFeature([VpnPeerEntity, PeerLeftoverEntity, TrafficDayEntity]),
+    AuthModule,
+    SubscriptionsModule,
+    WireGuardModule,
+  ],
+  providers: [
+    Access,
+    Applying,
+    DesiredPeersRepository,
+    PeerOrigins,
+    Peers,
+    PeersRepository,
+    Reconciliation,
+    ServerExport,
+  ],
+  exports: [Access, Applying, Peers, Reconciliation, ServerExport],
 })
 export class PeersModule {}

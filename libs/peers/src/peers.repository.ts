@@ -1,17 +1,28 @@
 import { Injectable } from '@nestjs/common';
+import { LessThan } from 'typeorm';
 import { DomainError, type Listing, type Page } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { type Server } from '#wireguard';
 import { type Peer, type PeerStatus } from './peer.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
-export type PeerRow = Omit<Peer, 'id'> & { readonly sealedPrivateKey: string | null };
-export type PeerChange = Partial<
-  Pick<PeerRow, 'deviceName' | 'allowedIps' | 'publicKey' | 'address' | 'sealedPrivateKey'>
->;
+/** The first change of a row is its creation. */
+export const FIRST_GENERATION = 1;
+
+export interface PeerRow extends Omit<Peer, 'id' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'> {
+  /** Given where the server was told of it before the row was written. */
+  readonly id?: number;
+  readonly sealedPrivateKey: string | null;
+  readonly sealedPresharedKey: string | null;
+  readonly remoteId: string | null;
+  readonly appliedGeneration: number;
+}
+export type PeerChange = Partial<Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'>>;
 
 const REFUSALS = { vpn_peers_wg_public_key_key: 'public_key_taken' } as const;
 
-const COLUMNS = `id, user_id, server_id, device_name, wg_public_key, host(wg_ip) AS wg_ip, allowed_ips, status, created_at`;
+const COLUMNS = `id, user_id, server_id, device_name, wg_public_key, host(wg_ip) AS wg_ip,
+  host(wg_ip6) AS wg_ip6, allowed_ips, status, last_handshake_at, rx_bytes, tx_bytes, created_at`;
 const OF_USER = {
   name: 'peers_of_user',
   text: `SELECT ${COLUMNS} FROM vpn_peers WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3`,
@@ -30,8 +41,12 @@ interface Row {
   device_name: string | null;
   wg_public_key: string;
   wg_ip: string;
+  wg_ip6: string | null;
   allowed_ips: string;
   status: PeerStatus;
+  last_handshake_at: Date | null;
+  rx_bytes: string;
+  tx_bytes: string;
   created_at: Date;
 }
 
@@ -47,7 +62,7 @@ export class PeersRepository {
     const rows = this.uow.repository(VpnPeerEntity);
     const entity = rows.create(row);
     await refuseOn(REFUSALS, () => rows.insert(entity));
-    return entity;
+    return this.get(entity.id);
   }
 
   /** @throws DomainError public_key_taken */
@@ -97,11 +112,42 @@ export class PeersRepository {
     return this.uow.repository(VpnPeerEntity).countBy({ userId });
   }
 
+  /** An id for a row that is yet to be written. */
+  async nextId(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ id: string }[]>(
+      `SELECT nextval(pg_get_serial_sequence('vpn_peers', 'id')) AS id`,
+    );
+    return Number(row?.id);
+  }
+
   async sealedPrivateKey(id: number): Promise<string | null> {
-    const { sealedPrivateKey } = await this.uow
-      .repository(VpnPeerEntity)
-      .findOneOrFail({ where: { id }, select: { id: true, sealedPrivateKey: true } });
-    return sealedPrivateKey;
+    return (await this.hidden(id)).sealedPrivateKey;
+  }
+
+  async sealedPresharedKey(id: number): Promise<string | null> {
+    return (await this.hidden(id)).sealedPresharedKey;
+  }
+
+  /** What its server calls it; null where servers have no names of their own. */
+  async remoteId(id: number): Promise<string | null> {
+    return (await this.hidden(id)).remoteId;
+  }
+
+  private hidden(id: number): Promise<Pick<VpnPeerEntity, 'sealedPrivateKey' | 'sealedPresharedKey' | 'remoteId'>> {
+    return this.uow.repository(VpnPeerEntity).findOneOrFail({
+      where: { id },
+      select: { id: true, sealedPrivateKey: true, sealedPresharedKey: true, remoteId: true },
+    });
+  }
+
+  /** Counts a change of what a server is to hold for a peer; the server is told of it, or, where nobody tells it, it counts as told. */
+  async changed(server: Server, id: number): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE vpn_peers SET desired_gen = desired_gen + 1, applied_gen = CASE WHEN $2 THEN applied_gen ELSE desired_gen + 1 END,
+         status = CASE WHEN status NOT IN ('pending', 'active') THEN status WHEN $2 THEN 'pending' ELSE 'active' END
+       WHERE id = $1`,
+      [id, server.applies],
+    );
   }
 
   /** A page of one user's peers, or of everybody's. */
@@ -113,14 +159,32 @@ export class PeersRepository {
     return { items: items.map(toPeer), total };
   }
 
-  /** Wanted peers of a user become suspended, or suspended ones wanted again. */
-  async setWanted(userId: number, wanted: boolean): Promise<void> {
-    await this.uow.manager.query(
-      wanted
-        ? `UPDATE vpn_peers SET status = 'active' WHERE user_id = $1 AND status = 'suspended'`
-        : `UPDATE vpn_peers SET status = 'suspended' WHERE user_id = $1 AND status IN ('pending', 'active')`,
-      [userId],
+  /**
+   * Wanted peers of a user become suspended, or suspended ones wanted again. Answers which servers are to be told.
+   */
+  async setWanted(userId: number, wanted: boolean, now: Date): Promise<readonly number[]> {
+    const [rows] = await this.uow.manager.query<[{ server_id: number; applies: boolean }[], number]>(
+      `UPDATE vpn_peers p SET
+         status = (CASE WHEN NOT $2 THEN 'suspended' WHEN s.applies THEN 'pending' ELSE 'active' END)::peerstatus,
+         suspended_at = CASE WHEN $2 THEN NULL ELSE $3::timestamptz END,
+         desired_gen = p.desired_gen + 1,
+         applied_gen = CASE WHEN s.applies THEN p.applied_gen ELSE p.desired_gen + 1 END
+       FROM vpn_servers s
+       WHERE s.id = p.server_id AND p.user_id = $1
+         AND CASE WHEN $2 THEN p.status = 'suspended' ELSE p.status IN ('pending', 'active') END
+       RETURNING p.server_id, s.applies`,
+      [userId, wanted, now],
     );
+    return [...new Set(rows.filter(({ applies }) => applies).map(({ server_id }) => server_id))];
+  }
+
+  /** Peers that were suspended before `before`, oldest first. */
+  async suspendedBefore(before: Date, limit: number): Promise<readonly Peer[]> {
+    return this.uow.repository(VpnPeerEntity).find({
+      where: { status: 'suspended', suspendedAt: LessThan(before) },
+      order: { suspendedAt: 'ASC' },
+      take: limit,
+    });
   }
 
   /** The owners of wanted peers, by id, after a given one. */
@@ -143,8 +207,12 @@ function toPeer(row: Row): Peer {
     deviceName: row.device_name,
     publicKey: row.wg_public_key,
     address: row.wg_ip,
+    address6: row.wg_ip6,
     allowedIps: row.allowed_ips,
     status: row.status,
+    lastHandshakeAt: row.last_handshake_at,
+    receivedBytes: Number(row.rx_bytes),
+    sentBytes: Number(row.tx_bytes),
     createdAt: row.created_at,
   };
 }

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { renderServerConfig, Servers } from '#wireguard';
 import { Access } from './access.service.js';
+import { DesiredPeersRepository } from './desired-peers.repository.js';
+import { networksOf } from './peer.js';
 import { PeersRepository } from './peers.repository.js';
 
 /** Writes a server's peers out, for operators who apply them by their own means. */
@@ -10,6 +12,7 @@ export class ServerExport {
     private readonly servers: Servers,
     private readonly peers: PeersRepository,
     private readonly access: Access,
+    private readonly desired: DesiredPeersRepository,
   ) {}
 
   /** A complete file for `wg syncconf`, with the peers of those who have access at this moment and no others. */
@@ -17,10 +20,15 @@ export class ServerExport {
     await this.access.enforce();
     const server = await this.servers.get(serverId);
     const peers = await this.peers.listWanted(serverId);
+    const presharedKeys = await this.desired.presharedKeys(peers.map(({ id }) => id));
     return renderServerConfig({
       privateKey: await this.servers.privateKey(serverId),
       listenPort: Number(server.endpoint.slice(server.endpoint.lastIndexOf(':') + 1)),
-      peers: peers.map((peer) => ({ publicKey: peer.publicKey, allowedIps: [`${peer.address}/32`] })),
+      peers: peers.map((peer) => ({
+        publicKey: peer.publicKey,
+        presharedKey: presharedKeys.get(peer.id) ?? null,
+        allowedIps: networksOf(peer),
+      })),
     });
   }
 }

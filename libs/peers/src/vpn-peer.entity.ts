@@ -1,10 +1,16 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn, Unique } from 'typeorm';
 import { type Peer, type PeerStatus } from './peer.js';
 
+/** The driver reads a bigint as text; bytes of traffic stay far below 2^53 (9 petabytes). */
+const BYTES = { from: (text: string | null) => (text === null ? null : Number(text)), to: (bytes: number) => bytes };
+
 @Entity('vpn_peers')
 @Unique('vpn_peers_wg_public_key_key', ['publicKey'])
 @Unique('vpn_peers_server_id_wg_ip_key', ['serverId', 'address'])
+@Unique('vpn_peers_server_id_wg_ip6_key', ['serverId', 'address6'])
 @Index('vpn_peers_user_id_id', ['userId', 'id'])
+@Index('vpn_peers_unapplied', ['serverId', 'id'], { where: 'applied_gen <> desired_gen' })
+@Index('vpn_peers_suspended_at', ['suspendedAt'], { where: `status = 'suspended'` })
 export class VpnPeerEntity implements Peer {
   @PrimaryGeneratedColumn('identity', { generatedIdentity: 'BY DEFAULT', primaryKeyConstraintName: 'vpn_peers_pkey' })
   id: number;
@@ -39,6 +45,45 @@ export class VpnPeerEntity implements Peer {
 
   @Column('inet', { name: 'wg_ip' })
   address: string;
+
+  @Column('inet', { name: 'wg_ip6', nullable: true })
+  address6: string | null;
+
+  /** Sealed; null where the peer has none. */
+  @Column('text', { name: 'wg_preshared_key', nullable: true, select: false })
+  sealedPresharedKey: string | null;
+
+  /** What the server calls it, where it has names of its own. */
+  @Column('varchar', { name: 'wg_client_id', length: 64, nullable: true })
+  remoteId: string | null;
+
+  /** Counts the changes of what the server is to hold ... */
+  @Column('integer', { name: 'desired_gen', default: 1 })
+  desiredGeneration: number;
+
+  /** ... and which of them it holds: unequal means there is work. */
+  @Column('integer', { name: 'applied_gen', default: 0 })
+  appliedGeneration: number;
+
+  @Column('timestamptz', { name: 'suspended_at', nullable: true })
+  suspendedAt: Date | null;
+
+  @Column('timestamptz', { name: 'last_handshake_at', nullable: true })
+  lastHandshakeAt: Date | null;
+
+  /** Never falls, whatever the server's own counters do. */
+  @Column('bigint', { name: 'rx_bytes', default: 0, transformer: BYTES })
+  receivedBytes: number;
+
+  @Column('bigint', { name: 'tx_bytes', default: 0, transformer: BYTES })
+  sentBytes: number;
+
+  /** The server's own counters when they were last read. */
+  @Column('bigint', { name: 'rx_seen', default: 0, transformer: BYTES })
+  receivedSeen: number;
+
+  @Column('bigint', { name: 'tx_seen', default: 0, transformer: BYTES })
+  sentSeen: number;
 
   @Column('text', { name: 'allowed_ips' })
   allowedIps: string;

@@ -4,12 +4,13 @@
  * peer is.
  */
 export { loadSettings } from './config/load-settings.js';
-export { Settings, type SigningKey } from './config/settings.js';
+export { type EasyTarget, type HostTarget, type Role, Settings, type SigningKey } from './config/settings.js';
 export { type Environment, SettingsError } from './config/settings-reader.js';
 export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
 export { DatabaseHealth } from './database/database-health.js';
 export { isDatabaseUnavailable, refuseOn } from './database/database-faults.js';
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
+export { Exclusive } from './database/exclusive.js';
 export { migrate } from './database/migrate.js';
 export { openDatabase, type OpenDatabase } from './database/open-database.js';
 export { PreparedQueries, type PreparedQuery } from './database/prepared-queries.js';

@@ -75,6 +75,15 @@ export class AddressesRepository {
     throw invalidField(['body', 'wg_ip'], 'address is not one of this server');
   }
 
+  /** Notes an address that a server has chosen by itself as taken, whether it was in the pool or not. */
+  async adopt(serverId: number, address: string): Promise<void> {
+    await this.uow.manager.query(
+      `INSERT INTO vpn_server_addresses (server_id, address, free_at) VALUES ($1, $2, NULL)
+       ON CONFLICT (server_id, address) DO UPDATE SET free_at = NULL`,
+      [serverId, address],
+    );
+  }
+
   /** Gives an address back; it rests before the next peer gets it. */
   async release(serverId: number, address: string): Promise<void> {
     await this.uow.manager.query('UPDATE vpn_server_addresses SET free_at = $3 WHERE server_id = $1 AND address = $2', [

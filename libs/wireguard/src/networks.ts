@@ -36,6 +36,21 @@ export function peerRange(subnet: Subnet): { readonly from: string; readonly to:
   return { from: numberToAddress(subnet.first + 2), to: numberToAddress(subnet.last - 1) };
 }
 
+/** The IPv6 address that goes with an IPv4 one: as far from the beginning of its network; null where the server has none. */
+export function address6Of(
+  server: { readonly subnet: string; readonly subnet6: string | null },
+  address: string,
+): string | null {
+  const subnet = parseSubnet(server.subnet);
+  if (server.subnet6 === null || subnet === undefined) return null;
+  const bytes = ipaddr.IPv6.networkAddressFromCIDR(server.subnet6).toByteArray();
+  const offset = addressToNumber(address) - subnet.first;
+  const tail = bytes.length - 4;
+  for (let index = 0; index < 4; index++)
+    bytes[tail + index] = (bytes[tail + index] ?? 0) | ((offset >>> (24 - 8 * index)) & 255);
+  return new ipaddr.IPv6(bytes).toString();
+}
+
 /** Reads a peer's address ("10.8.0.7" or "10.8.0.7/32"); undefined when it is not one IPv4 address. */
 export function parsePeerAddress(text: string): string | undefined {
   const address = text.endsWith('/32') ? text.slice(0, -3) : text;

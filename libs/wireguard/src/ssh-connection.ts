@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isError } from '#kernel';
+import { DomainError, isError } from '#kernel';
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from 'ssh2';
 import {
   failureOf,
@@ -17,6 +17,8 @@ import {
 /** Where a host is, and how both sides prove who they are. */
 export interface SshTarget {
   readonly host: string;
+  /** The address to connect to instead, asked for each time; the host itself unless told. */
+  readonly resolve?: (host: string) => Promise<string>;
   readonly port: number;
   readonly user: string;
   /** OpenSSH or PEM, without a passphrase. */
@@ -121,32 +123,43 @@ export class SshConnection implements HostShell {
         if (this.link === link) this.link = undefined;
         reject(hostUnavailable('network', new Error('The connection was closed before it was ready')));
       });
-      try {
-        client.connect({
-          host: this.target.host,
-          port: this.target.port,
-          username: this.target.user,
-          privateKey: this.target.privateKey,
-          authHandler: ['publickey'],
-          readyTimeout: this.readyTimeoutMs,
-          keepaliveInterval: KEEPALIVE_MS,
-          keepaliveCountMax: KEEPALIVES_MISSED,
-          algorithms: ALGORITHMS,
-          hostVerifier: (key: Buffer) => {
-            isDenied = !this.trusts(fingerprintOf(key));
-            return !isDenied;
-          },
-        });
-      } catch {
-        // What it says may quote the key.
-        reject(hostRefused('private_key'));
-      }
+      this.address()
+        .then((host) => this.open(client, host, (fingerprint) => (isDenied = !this.trusts(fingerprint))))
+        .catch(reject);
     });
     const link: Link = { client, ready };
     ready.catch(() => {
       if (this.link === link) this.link = undefined;
     });
     return link;
+  }
+
+  private async address(): Promise<string> {
+    const { host, resolve } = this.target;
+    try {
+      return resolve === undefined ? host : await resolve(host);
+    } catch (error) {
+      throw error instanceof DomainError ? error : hostUnavailable('network', error);
+    }
+  }
+
+  private open(client: Client, host: string, isDenied: (fingerprint: string) => boolean): void {
+    try {
+      client.connect({
+        host,
+        port: this.target.port,
+        username: this.target.user,
+        privateKey: this.target.privateKey,
+        authHandler: ['publickey'],
+        readyTimeout: this.readyTimeoutMs,
+        keepaliveInterval: KEEPALIVE_MS,
+        keepaliveCountMax: KEEPALIVES_MISSED,
+        algorithms: ALGORITHMS,
+        hostVerifier: (key: Buffer) => !isDenied(fingerprintOf(key)),
+      });
+    } catch {
+      throw hostRefused('private_key'); // what it says may quote the key
+    }
   }
 
   private trusts(fingerprint: string): boolean {

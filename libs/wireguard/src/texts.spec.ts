@@ -110,6 +110,7 @@ describe('config texts', () => {
     dns: ['1.1.1.1', '2606:4700:4700::1111'],
     mtu: 1420,
     serverPublicKey: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
+    presharedKey: null,
     endpoint: 'vpn.example.com:51820',
     allowedIps: '0.0.0.0/0, ::/0',
   };
@@ -129,6 +130,14 @@ PersistentKeepalive = 25
 `);
   });
 
+  it('name the preshared key, on both sides, where there is one', () => {
+    const presharedKey = 'kx2TW8Ogn5HVzNsTq2kVbY7mHi8vFfXkXbNwFJp1Q3U=';
+    expect(renderClientConfig({ ...config, presharedKey })).toContain(`\nPresharedKey = ${presharedKey}\n`);
+    const peers = [{ publicKey: config.serverPublicKey, presharedKey, allowedIps: ['10.8.0.7/32'] }];
+    const file = renderServerConfig({ privateKey: null, listenPort: 51820, peers });
+    expect(file).toContain(`\nPresharedKey = ${presharedKey}\n`);
+  });
+
   it('leave the private key to the device that has it', () => {
     const text = renderClientConfig({ ...config, privateKey: null });
     expect(text).toMatch(/^# PrivateKey = .*device/m);
@@ -136,7 +145,7 @@ PersistentKeepalive = 25
   });
 
   it('for a server are complete where its key is ours, and peers only where it is not', () => {
-    const peers = [{ publicKey: config.serverPublicKey, allowedIps: ['10.8.0.7/32'] }];
+    const peers = [{ publicKey: config.serverPublicKey, presharedKey: null, allowedIps: ['10.8.0.7/32'] }];
     const file = renderServerConfig({ privateKey: config.privateKey, listenPort: 51820, peers });
     expect(file).toBe(`[Interface]
 PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
@@ -172,10 +181,11 @@ describe('a client config that another program rendered', () => {
       dns: ['1.1.1.1'],
       mtu: 1420,
       serverPublicKey: presharedKey,
+      presharedKey,
       endpoint: 'vpn.example.com:51820',
       allowedIps: '0.0.0.0/0',
     });
-    expect(parseClientConfig(rendered)).toEqual({ privateKey, presharedKey: null, addresses: ['10.8.0.7'] });
+    expect(parseClientConfig(rendered)).toEqual({ privateKey, presharedKey, addresses: ['10.8.0.7'] });
   });
 
   it.each([

@@ -1,11 +1,10 @@
-import ipaddr from 'ipaddr.js';
-import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
 import { DomainError } from '#kernel';
-import { isAllowedTarget, parseTargetUrl } from './target-address.rules.js';
+import { type Resolve, targetAddress } from './target-address.js';
+import { parseTargetUrl } from './target-address.rules.js';
 
 /** Where a wg-easy answers, and how far it is trusted to be where it says. */
 export interface WgEasyTarget {
@@ -14,7 +13,7 @@ export interface WgEasyTarget {
   /** Whether the address may be a private or loopback one. */
   readonly allowPrivateTargets: boolean;
   /** All addresses of a name, the one to use first; the system's resolver, IPv4 first, unless told. */
-  readonly resolve?: (hostname: string) => Promise<readonly string[]>;
+  readonly resolve?: Resolve;
   /** How long one call may take, from resolving the name to the last byte, in milliseconds; 5 000 unless told. */
   readonly callLimitMs?: number;
 }
@@ -62,22 +61,13 @@ export class WgEasyHttp {
     }
   }
 
-  /** The address to connect to. A name with even one address that is not allowed is not trusted with the others. */
   private async checkedAddress(limit: AbortSignal): Promise<string> {
-    const resolve = this.target.resolve ?? systemAddresses;
-    const addresses =
-      isIP(this.hostname) === 0
-        ? await Promise.race([resolve(this.hostname), once(limit, 'abort').then((): string[] => [])])
-        : [this.hostname];
-    limit.throwIfAborted();
-    for (const address of addresses) {
-      const isAllowed =
-        ipaddr.isValid(address) && isAllowedTarget(ipaddr.process(address), this.target.allowPrivateTargets);
-      if (!isAllowed) throw refused('target');
-    }
-    const [first] = addresses;
-    if (first === undefined) throw unavailable('network');
-    return first;
+    const address = targetAddress(this.hostname, this.target.allowPrivateTargets, this.target.resolve);
+    const late = once(limit, 'abort').then((): never => {
+      throw limit.reason;
+    });
+    late.catch(() => undefined); // when it comes after the address did
+    return Promise.race([address, late]);
   }
 
   private exchange(
@@ -154,11 +144,6 @@ export function refused(
   cause?: unknown,
 ): DomainError {
   return new DomainError('server_refused', { params: { kind }, cause });
-}
-
-async function systemAddresses(hostname: string): Promise<readonly string[]> {
-  const found = await lookup(hostname, { all: true, verbatim: false });
-  return found.map(({ address }) => address);
 }
 
 function cookieOf(setCookies: readonly string[]): string | null {

@@ -10,6 +10,8 @@ export interface ClientConfig {
   readonly dns: readonly string[];
   readonly mtu: number;
   readonly serverPublicKey: string;
+  /** Null where the peer has none. */
+  readonly presharedKey: string | null;
   /** `host:port` */
   readonly endpoint: string;
   /** What goes through the tunnel. */
@@ -19,6 +21,7 @@ export interface ClientConfig {
 /** What a server needs to know of a peer. */
 export interface ServerPeer {
   readonly publicKey: string;
+  readonly presharedKey: string | null;
   /** Exactly the peer's own addresses: a wider network here would take other peers' traffic. */
   readonly allowedIps: readonly string[];
 }
@@ -55,6 +58,7 @@ export function renderClientConfig(config: ClientConfig): string {
     '',
     '[Peer]',
     `PublicKey = ${config.serverPublicKey}`,
+    ...(config.presharedKey === null ? [] : [`PresharedKey = ${config.presharedKey}`]),
     `AllowedIPs = ${config.allowedIps}`,
     `Endpoint = ${config.endpoint}`,
     `PersistentKeepalive = ${PERSISTENT_KEEPALIVE}`,
@@ -74,6 +78,7 @@ export function renderServerConfig(config: ServerConfig): string {
   const peers = config.peers.flatMap((peer) => [
     '[Peer]',
     `PublicKey = ${peer.publicKey}`,
+    ...(peer.presharedKey === null ? [] : [`PresharedKey = ${peer.presharedKey}`]),
     `AllowedIPs = ${peer.allowedIps.join(', ')}`,
     '',
   ]);

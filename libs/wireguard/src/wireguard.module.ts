@@ -2,13 +2,16 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AddressesRepository } from './addresses.repository.js';
 import { ServerAddressEntity } from './server-address.entity.js';
+import { ServerHealthEntity } from './server-health.entity.js';
 import { ServerEntity } from './server.entity.js';
+import { Providers } from './providers.service.js';
+import { ServerHealthRepository } from './server-health.repository.js';
 import { ServersRepository } from './servers.repository.js';
 import { Servers } from './servers.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([ServerEntity, ServerAddressEntity])],
-  providers: [AddressesRepository, Servers, ServersRepository],
-  exports: [AddressesRepository, Servers],
+  imports: [TypeOrmModule.forFeature([ServerEntity, ServerAddressEntity, ServerHealthEntity])],
+  providers: [AddressesRepository, Providers, ServerHealthRepository, Servers, ServersRepository],
+  exports: [AddressesRepository, Providers, ServerHealthRepository, Servers],
 })
 export class WireGuardModule {}

@@ -3,6 +3,7 @@ import { GivenAllowedIps, GivenId, GivenPeerAddress, GivenPublicKey, GivenText }
 import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownInteger, ShownText } from '../http/shown.decorator.js';
 
 const DEVICE_NAME_LENGTH = 64;
+const REGION_LENGTH = 32;
 
 export class MyPeerIn {
   @GivenText({ max: DEVICE_NAME_LENGTH, optional: true, example: "Ann's phone" })
@@ -23,6 +24,9 @@ export class MyPeerIn {
   @GivenId({ optional: true, description: 'A server of the catalogue; left out, we choose', example: 1 })
   server_id?: number | null;
 
+  @GivenText({ max: REGION_LENGTH, optional: true, description: 'A region of the catalogue', example: 'eu-central' })
+  region?: string | null;
+
   static toDraft(body: MyPeerIn): PeerDraft {
     return {
       deviceName: body.device_name ?? null,
@@ -30,6 +34,7 @@ export class MyPeerIn {
       address: body.wg_ip ?? undefined,
       allowedIps: body.allowed_ips ?? undefined,
       serverId: body.server_id ?? undefined,
+      region: body.region ?? undefined,
     };
   }
 }
@@ -123,13 +128,13 @@ export class VpnPeerOut {
       wg_public_key: peer.publicKey,
       wg_private_key: privateKey,
       wg_ip: `${peer.address}/32`,
-      wg_ip6: null,
+      wg_ip6: peer.address6 === null ? null : `${peer.address6}/128`,
       allowed_ips: peer.allowedIps,
       active: isWanted(peer),
       status: peer.status,
-      last_handshake_at: null,
-      rx_bytes: 0,
-      tx_bytes: 0,
+      last_handshake_at: peer.lastHandshakeAt?.toISOString() ?? null,
+      rx_bytes: peer.receivedBytes,
+      tx_bytes: peer.sentBytes,
       created_at: peer.createdAt.toISOString(),
     };
   }

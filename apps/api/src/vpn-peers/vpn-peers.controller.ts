@@ -18,6 +18,8 @@ const CREATION_ERRORS: readonly ErrorCode[] = [
   'address_taken',
   'no_server_available',
   'address_pool_exhausted',
+  'server_unavailable',
+  'remote_client_failed',
   'validation_error',
 ];
 

@@ -9,6 +9,29 @@ export interface SigningKey {
   readonly secret: string;
 }
 
+export const ROLES = ['api', 'jobs'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A host that `wg` is run on, over SSH. */
+export interface HostTarget {
+  readonly user: string;
+  readonly host: string;
+  readonly port: number;
+  /** The private key itself, or the file it is in. */
+  readonly key: { readonly text: string } | { readonly file: string };
+  /** `SHA256:...`; undefined trusts the first key that is seen (development). */
+  readonly fingerprint: string | undefined;
+}
+
+/** A wg-easy server, over HTTP. */
+export interface EasyTarget {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string | undefined;
+  /** Sent instead of the password, where set. */
+  readonly apiKey: string | undefined;
+}
+
 /** RFC 7518 3.2: an HS256 key has at least 256 bits. */
 const SECRET_KEY_LENGTH = 32;
 const PROMOTE_SECRET_LENGTH = 24;
@@ -67,7 +90,27 @@ export class Settings {
     readonly subnet: string;
     readonly dns: readonly string[];
     readonly mtu: number;
+    readonly keyPolicy: 'db' | 'host' | 'wg-easy';
+    /** Whether peers are put onto the server by us. */
+    readonly applies: boolean;
+    /** Whether new peers get a preshared key. */
+    readonly presharedKeys: boolean;
+    readonly interface: string;
+    /** Undefined: `wg` is run on this machine. */
+    readonly host: HostTarget | undefined;
+    /** Given with the policy `wg-easy`. */
+    readonly easy: EasyTarget | undefined;
   };
+
+  readonly fleet: {
+    /** Whether servers that are added through the API may be at loopback, private or link-local addresses. */
+    readonly allowPrivateTargets: boolean;
+    /** How long a suspended peer keeps its key and address, in days. */
+    readonly peerRetentionDays: number;
+  };
+
+  /** What this process does: answer requests, run the jobs, or both. */
+  readonly roles: readonly Role[];
 
   /** @throws SettingsError with every fault found. */
   constructor(environment: Environment, machine: { readonly cores: number }) {
@@ -115,6 +158,11 @@ export class Settings {
     this.encryptionKeys = readEncryptionKeys(read);
 
     this.wireguard = readWireGuard(read, production);
+    this.fleet = {
+      allowPrivateTargets: read.flag('ALLOW_PRIVATE_TARGETS', false),
+      peerRetentionDays: read.integer('PEER_RETENTION_DAYS', { min: 1, max: 3650 }, 30),
+    };
+    this.roles = readRoles(read);
 
     read.finish();
     this.names = read.names;
@@ -130,7 +178,17 @@ function readWireGuard(read: SettingsReader, production: boolean): Settings['wir
     subnet: read.text('WG_SUBNET') ?? '10.8.0.0/16',
     dns: dns.length > 0 ? dns : ['1.1.1.1'],
     mtu: read.integer('WG_MTU', { min: 1280, max: 9000 }, 1420),
+    keyPolicy: read.choice('WG_KEY_POLICY', ['db', 'host', 'wg-easy'], 'db'),
+    presharedKeys: read.flag('WG_PRESHARED_KEYS', false),
+    interface: read.text('WG_INTERFACE') ?? 'wg0',
+    host: readHost(read, production),
+    easy: readEasy(read),
+    applies: read.flag('WG_APPLY_ENABLED', false),
   };
+  if (!/^[\w=+.][\w=+.-]{0,14}$/.test(wireguard.interface)) read.fault('WG_INTERFACE must be the name of an interface');
+  if (wireguard.keyPolicy === 'wg-easy' && wireguard.easy === undefined) {
+    read.fault('WG_EASY_URL, with WG_EASY_PASSWORD or WG_API_KEY, is required when WG_KEY_POLICY is wg-easy');
+  }
   const { serverPublicKey, endpoint, subnet } = wireguard;
   if (production && (serverPublicKey === undefined || endpoint === undefined)) {
     read.fault(
@@ -147,7 +205,53 @@ function readWireGuard(read: SettingsReader, production: boolean): Settings['wir
   for (const address of wireguard.dns) {
     if (isIP(address) === 0) read.fault('WG_DNS must list addresses, such as 1.1.1.1,2606:4700:4700::1111');
   }
-  return wireguard;
+  return { ...wireguard, applies: wireguard.applies || wireguard.keyPolicy !== 'db' };
+}
+
+function readHost(read: SettingsReader, production: boolean): HostTarget | undefined {
+  const target = read.text('WG_HOST_SSH');
+  const text = read.text('WG_HOST_SSH_KEY')?.replaceAll(String.raw`\n`, '\n');
+  const file = read.text('WG_HOST_SSH_KEY_FILE');
+  const fingerprint = read.text('WG_HOST_FINGERPRINT');
+  if (target === undefined) return undefined;
+  const match = /^([\w][\w.-]*)@(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d{1,5}))?$/.exec(target);
+  if (match === null) {
+    read.fault('WG_HOST_SSH must look like wgctl@vpn.example.com or wgctl@vpn.example.com:22');
+    return undefined;
+  }
+  if (text === undefined && file === undefined) {
+    read.fault('WG_HOST_SSH_KEY or WG_HOST_SSH_KEY_FILE is required with WG_HOST_SSH');
+  }
+  if (fingerprint === undefined && production) {
+    read.fault('WG_HOST_FINGERPRINT is required in production with WG_HOST_SSH (ssh-keygen -lf prints it)');
+  }
+  if (fingerprint !== undefined && !/^SHA256:[A-Za-z0-9+/]{43}$/.test(fingerprint)) {
+    read.fault('WG_HOST_FINGERPRINT must look like SHA256:... as ssh-keygen -lf prints it');
+  }
+  const [, user = '', host = '', port] = match;
+  const key = text === undefined ? { file: file ?? '' } : { text };
+  return { user, host: host.replace(/^\[|\]$/g, ''), port: Number(port ?? 22), key, fingerprint };
+}
+
+function readEasy(read: SettingsReader): EasyTarget | undefined {
+  const url = read.text('WG_EASY_URL');
+  const username = read.text('WG_EASY_USERNAME') ?? 'admin';
+  const password = read.text('WG_EASY_PASSWORD');
+  const apiKey = read.text('WG_API_KEY');
+  if (url === undefined || (password === undefined && apiKey === undefined)) return undefined;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    read.fault('WG_EASY_URL must look like https://wg-easy.example.com');
+  }
+  return { url, username, password, apiKey };
+}
+
+function readRoles(read: SettingsReader): readonly Role[] {
+  const given = read.list('ROLES');
+  const roles = ROLES.filter((role) => given.length === 0 || given.includes(role));
+  if (given.some((role) => !(ROLES as readonly string[]).includes(role))) {
+    read.fault(`ROLES must list some of ${ROLES.join(', ')}, separated by commas`);
+  }
+  return roles;
 }
 
 function isSubnet(text: string): boolean {

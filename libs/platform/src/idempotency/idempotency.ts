@@ -60,17 +60,20 @@ export class Idempotency {
 
   /**
    * Creates something on behalf of the current request. Where the request carries a key, the creation and the note of it are one
-   * transaction, and a repetition gets what was created before (`again`) instead of a second one.
+   * transaction, and a repetition gets what was created before (`again`) instead of a second one. What must happen outside of a
+   * transaction is done first, by `prepare`, and only for what is really to be made.
    */
-  async creating<T extends { readonly id: number }>(
-    make: () => Promise<T>,
+  async creating<T extends { readonly id: number }, Prepared = undefined>(
+    make: (prepared: Prepared) => Promise<T>,
     again: (id: number) => Promise<T>,
+    ...[prepare]: undefined extends Prepared ? [] : [prepare: () => Promise<Prepared>]
   ): Promise<T> {
     const store = this.underWay.current;
-    if (store === undefined) return make();
-    if (store.resourceId !== null) return again(store.resourceId);
+    if (store !== undefined && store.resourceId !== null) return again(store.resourceId);
+    const prepared = (await prepare?.()) as Prepared;
+    if (store === undefined) return make(prepared);
     return this.uow.run(async () => {
-      const made = await make();
+      const made = await make(prepared);
       if (!(await this.keep(store.request, { resourceId: made.id }))) throw stillRunning();
       return made;
     });

@@ -1,0 +1,156 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Logger } from 'pino';
+import { DomainError, Randomness } from '#kernel';
+import { LOG, UnitOfWork } from '#platform';
+import { Addresses, Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
+import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
+import { restSeconds } from './reconciliation.rules.js';
+
+/** How long a request waits for a server before it is answered all the same, in milliseconds (3.5 s in all). */
+const PATIENCE_MS = 3000;
+const BATCH = 500;
+
+/**
+ * Tells servers what has changed, as soon as it has. It is only the fast half: whatever fails here stays in the rows, for the next
+ * second's attempt or for the sweep.
+ */
+@Injectable()
+export class Applying {
+  /** For each server the run under way, and the one that follows it, which sees all that was committed before it began. */
+  private readonly runs = new Map<number, { readonly now: Promise<void>; next: Promise<void> | null }>();
+
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly servers: Servers,
+    private readonly providers: Providers,
+    private readonly health: ServerHealthRepository,
+    private readonly addresses: Addresses,
+    private readonly desired: DesiredPeersRepository,
+    private readonly randomness: Randomness,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  /** Returns when the server was told all that is committed now, or would not be, or has taken too long. */
+  async within(serverId: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
+    await Promise.race([this.apply(serverId), patience]);
+    clearTimeout(timer);
+  }
+
+  /** Begins to tell a server, and does not wait. */
+  start(serverId: number): void {
+    void this.apply(serverId);
+  }
+
+  /** Tells every server that has something to be told, and answers how many those were. */
+  async applyAll(): Promise<number> {
+    const servers = await this.desired.serversWithWork();
+    await Promise.all(servers.map((id) => this.apply(id)));
+    return servers.length;
+  }
+
+  /** Many callers at once share the next run: 50 new peers cost two commands, not 50. */
+  private apply(serverId: number): Promise<void> {
+    const run = this.runs.get(serverId);
+    if (run === undefined) return this.begin(serverId);
+    run.next ??= run.now.then(() => this.begin(serverId));
+    return run.next;
+  }
+
+  private begin(serverId: number): Promise<void> {
+    const now = this.uow
+      .outside(() => this.run(serverId))
+      .catch((error: unknown) => this.log.error({ err: error, serverId }, 'a server could not be told'))
+      .finally(() => {
+        if (this.runs.get(serverId)?.now === now && this.runs.get(serverId)?.next === null) this.runs.delete(serverId);
+      });
+    this.runs.set(serverId, { now, next: null });
+    return now;
+  }
+
+  private async run(serverId: number): Promise<void> {
+    const server = await this.servers.get(serverId);
+    if (!server.applies || server.status === 'disabled' || (await this.health.isResting(serverId))) return;
+    try {
+      const provider = await this.providers.of(server);
+      while (provider !== null && (await this.tell(server, provider)));
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      await this.note(serverId, error);
+    }
+  }
+
+  /** Puts the next attempt off, and says why. */
+  async note(serverId: number, error: DomainError): Promise<void> {
+    const jitter = 0.8 + (0.4 * this.randomness.bytes(1).readUInt8()) / 255;
+    const kind = String(error.params['kind'] ?? error.code);
+    await this.health.failed(serverId, kind, (failures) => jitter * restSeconds(failures));
+    this.log.warn({ err: error, serverId, kind }, 'a WireGuard server could not be told');
+  }
+
+  /** One batch; true when there may be more. */
+  private async tell(server: Server, provider: WireGuardProvider): Promise<boolean> {
+    const rows = await this.desired.unapplied(server.id, BATCH);
+    const leaving = await this.desired.leftovers(server.id, BATCH);
+    await this.put(
+      server,
+      provider,
+      rows.filter(({ isWanted }) => isWanted),
+    );
+    const suspended = rows.filter(({ isWanted }) => !isWanted);
+    if (suspended.length > 0) await provider.suspend(suspended);
+    await this.desired.markApplied(suspended);
+    if (leaving.length > 0) await provider.remove(leaving);
+    await this.forget(
+      server.id,
+      leaving.map(({ id }) => id),
+    );
+    return rows.length === BATCH || leaving.length === BATCH;
+  }
+
+  /** Puts rows onto a server and notes it; what was deleted meanwhile is taken off again. */
+  async put(server: Server, provider: WireGuardProvider, rows: readonly DesiredRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    this.uow.assertClosed();
+    const presharedKeys = await this.desired.presharedKeys(rows.map(({ id }) => id));
+    const specs = rows.map((row) => ({
+      peerId: row.id,
+      publicKey: row.publicKey,
+      addresses: row.networks,
+      presharedKey: presharedKeys.get(row.id) ?? null,
+      remoteId: row.remoteId,
+    }));
+    if (provider.chooses !== 'everything') await provider.put(specs);
+    else for (const spec of specs) await this.putBack(server, provider, spec);
+    await this.desired.markApplied(rows);
+    const vanished = await this.desired.vanished(server.id, rows);
+    if (vanished.length > 0) await provider.remove(vanished);
+  }
+
+  /** Forgets keys that have left; their addresses rest and are free. */
+  async forget(serverId: number, leftoverIds: readonly number[]): Promise<void> {
+    if (leftoverIds.length === 0) return;
+    await this.uow.run(async () => {
+      for (const address of await this.desired.forgetLeftovers(leftoverIds)) {
+        await this.addresses.release(serverId, address);
+      }
+    });
+  }
+
+  /** Opens a peer of a server that makes its own keys. One that somebody deleted there is made anew: its config text changes. */
+  private async putBack(
+    server: Server,
+    provider: WireGuardProvider,
+    spec: Parameters<WireGuardProvider['put']>[0][number],
+  ): Promise<void> {
+    try {
+      await provider.put([spec]);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.params['kind'] !== 'gone') throw error;
+      const bare = { peerId: spec.peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null };
+      const [material] = await provider.put([bare]);
+      if (material !== undefined) await this.desired.remake(server.id, material);
+    }
+  }
+}

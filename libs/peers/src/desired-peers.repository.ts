@@ -1,0 +1,249 @@
+import { Injectable } from '@nestjs/common';
+import { Clock } from '#kernel';
+import { SecretBox, UnitOfWork } from '#platform';
+import { Addresses, type LivePeer, type PeerMaterial } from '#wireguard';
+import { networksOf } from './peer.js';
+import { PeerLeftoverEntity } from './peer-leftover.entity.js';
+import { type DesiredPeer } from './reconciliation.rules.js';
+import { VpnPeerEntity } from './vpn-peer.entity.js';
+
+/** A row, as its server is to be told of it. */
+export interface DesiredRow extends DesiredPeer {
+  readonly remoteId: string | null;
+  /** Which change of the row this is. */
+  readonly generation: number;
+  readonly receivedSeen: number;
+  readonly sentSeen: number;
+  readonly lastHandshakeAt: Date | null;
+}
+
+/** A key that is to leave a server. */
+export interface Leftover {
+  readonly id: number;
+  readonly publicKey: string;
+  readonly remoteId: string | null;
+}
+
+interface Row {
+  id: number;
+  wg_public_key: string;
+  wg_ip: string;
+  wg_ip6: string | null;
+  wanted: boolean;
+  wg_client_id: string | null;
+  desired_gen: number;
+  rx_seen: string;
+  tx_seen: string;
+  last_handshake_at: Date | null;
+}
+
+const COLUMNS = `id, wg_public_key, host(wg_ip) AS wg_ip, host(wg_ip6) AS wg_ip6, status IN ('pending', 'active') AS wanted,
+  wg_client_id, desired_gen, rx_seen, tx_seen, last_handshake_at`;
+
+/**
+ * What servers are to hold, and which of it they do. Every change of a row counts up `desired_gen`; `applied_gen` is set to the
+ * generation that a server was told. So a change that comes while a server is being told is never taken for done.
+ */
+@Injectable()
+export class DesiredPeersRepository {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly addresses: Addresses,
+    private readonly box: SecretBox,
+    private readonly clock: Clock,
+  ) {}
+
+  /** All rows of a server. */
+  async ofServer(serverId: number): Promise<readonly DesiredRow[]> {
+    return (await this.query(`SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1`, [serverId])).map(toDesired);
+  }
+
+  /** The rows of a server that it was not told of in their latest form, oldest first. */
+  async unapplied(serverId: number, limit: number): Promise<readonly DesiredRow[]> {
+    const text = `SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1 AND applied_gen <> desired_gen ORDER BY id LIMIT $2`;
+    return (await this.query(text, [serverId, limit])).map(toDesired);
+  }
+
+  /** Servers that we apply to and that have something to be told. */
+  async serversWithWork(): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT s.id FROM vpn_servers s
+       WHERE s.applies AND s.status <> 'disabled' AND (
+         EXISTS (SELECT 1 FROM vpn_peers p WHERE p.server_id = s.id AND p.applied_gen <> p.desired_gen)
+         OR EXISTS (SELECT 1 FROM vpn_peer_leftovers l WHERE l.server_id = s.id))
+       ORDER BY s.id`,
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** The preshared keys of those peers that have one. */
+  async presharedKeys(ids: readonly number[]): Promise<ReadonlyMap<number, string>> {
+    const rows = await this.uow.manager.query<{ id: number; sealed: string }[]>(
+      `SELECT id, wg_preshared_key AS sealed FROM vpn_peers WHERE id = ANY($1) AND wg_preshared_key IS NOT NULL`,
+      [ids],
+    );
+    return new Map(rows.map(({ id, sealed }) => [id, this.box.open(sealed)]));
+  }
+
+  /**
+   * Notes that a server holds these rows in the form that was read. A row that changed meanwhile is marked as not applied, whatever
+   * somebody else told the server in between: which of the two came last there, nobody knows.
+   */
+  async markApplied(rows: readonly Pick<DesiredRow, 'id' | 'generation'>[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.uow.manager.query(
+      `UPDATE vpn_peers p SET
+         applied_gen = CASE WHEN p.desired_gen = told.gen THEN told.gen ELSE p.desired_gen - 1 END,
+         status = CASE WHEN p.desired_gen = told.gen AND p.status = 'pending' THEN 'active' ELSE p.status END
+       FROM unnest($1::int[], $2::int[]) AS told (id, gen)
+       WHERE p.id = told.id AND (p.desired_gen <> told.gen OR p.applied_gen <> told.gen OR p.status = 'pending')`,
+      [rows.map(({ id }) => id), rows.map(({ generation }) => generation)],
+    );
+  }
+
+  /** Those of these peers that are on this server with this key no more. */
+  async vanished(serverId: number, rows: readonly DesiredRow[]): Promise<readonly DesiredRow[]> {
+    if (rows.length === 0) return [];
+    const left = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT told.id FROM unnest($2::int[], $3::text[]) AS told (id, key)
+       WHERE NOT EXISTS (
+         SELECT 1 FROM vpn_peers p WHERE p.id = told.id AND p.server_id = $1 AND p.wg_public_key = told.key)`,
+      [serverId, rows.map(({ id }) => id), rows.map(({ publicKey }) => publicKey)],
+    );
+    const ids = new Set(left.map(({ id }) => id));
+    return rows.filter(({ id }) => ids.has(id));
+  }
+
+  /** Notes a key that is still on a server and must leave it; `address` is given back when it has. */
+  async leave(serverId: number, leaver: Omit<Leftover, 'id'> & { readonly address: string | null }): Promise<void> {
+    await this.uow.repository(PeerLeftoverEntity).insert({ serverId, ...leaver, createdAt: this.clock.now() });
+  }
+
+  /**
+   * Keys that are to leave a server. A key that a peer has there again stays; one whose peer moved stays until the other server
+   * was told, or half a minute went by (make before break).
+   */
+  leftovers(serverId: number, limit: number): Promise<readonly Leftover[]> {
+    return this.uow.manager.query<Leftover[]>(
+      `SELECT l.id, l.public_key AS "publicKey", l.wg_client_id AS "remoteId" FROM vpn_peer_leftovers l
+       WHERE l.server_id = $1 AND NOT EXISTS (
+         SELECT 1 FROM vpn_peers p WHERE p.wg_public_key = l.public_key
+         AND (p.server_id = l.server_id OR (p.applied_gen <> p.desired_gen AND l.created_at > $3)))
+       ORDER BY l.id LIMIT $2`,
+      [serverId, limit, new Date(this.clock.now().getTime() - MOVE_MS)],
+    );
+  }
+
+  /** Forgets keys that have left, and answers which addresses they had. */
+  async forgetLeftovers(ids: readonly number[]): Promise<readonly string[]> {
+    if (ids.length === 0) return [];
+    const [rows] = await this.uow.manager.query<[{ address: string | null }[], number]>(
+      'DELETE FROM vpn_peer_leftovers WHERE id = ANY($1) RETURNING host(address) AS address',
+      [ids],
+    );
+    return rows.flatMap(({ address }) => address ?? []);
+  }
+
+  /** A key that a peer has again is no leftover. */
+  async reclaim(serverId: number, publicKey: string): Promise<void> {
+    await this.uow.repository(PeerLeftoverEntity).delete({ serverId, publicKey });
+  }
+
+  /** Writes what a server that makes its own keys has made anew for a row: another key, and perhaps another address. */
+  async remake(serverId: number, material: PeerMaterial): Promise<void> {
+    const { peerId, publicKey, privateKey, presharedKey, remoteId } = material;
+    const chosen = addressesOf(material);
+    await this.uow.run(async () => {
+      const rows = this.uow.repository(VpnPeerEntity);
+      const { address } = await rows.findOneOrFail({ where: { id: peerId }, lock: { mode: 'pessimistic_write' } });
+      if (address !== chosen.address) {
+        await this.addresses.adopt(serverId, chosen.address);
+        await this.addresses.release(serverId, address);
+      }
+      await rows.update(
+        { id: peerId },
+        {
+          publicKey,
+          sealedPrivateKey: privateKey === null ? null : this.box.seal(privateKey),
+          sealedPresharedKey: presharedKey === null ? null : this.box.seal(presharedKey),
+          remoteId,
+          ...chosen,
+        },
+      );
+    });
+  }
+
+  /**
+   * Adds what the server counted since the last time, to the peers and to the day (UTC). A counter that is smaller than it was
+   * has begun anew (the interface or wg-easy restarted, the peer was put again).
+   */
+  async countTraffic(serverId: number, pairs: readonly { desired: DesiredRow; live: LivePeer }[]): Promise<void> {
+    const moved = pairs.filter(
+      ({ desired, live }) =>
+        desired.receivedSeen !== live.receivedBytes ||
+        desired.sentSeen !== live.sentBytes ||
+        (live.lastHandshakeAt !== null && live.lastHandshakeAt.getTime() !== desired.lastHandshakeAt?.getTime()),
+    );
+    if (moved.length === 0) return;
+    await this.uow.manager.query(COUNT_TRAFFIC, [
+      serverId,
+      this.clock.now().toISOString().slice(0, 10),
+      moved.map(({ desired }) => desired.id),
+      moved.map(({ live }) => live.receivedBytes),
+      moved.map(({ live }) => live.sentBytes),
+      moved.map(({ live }) => live.lastHandshakeAt),
+    ]);
+  }
+
+  private query(text: string, values: readonly unknown[]): Promise<Row[]> {
+    return this.uow.manager.query<Row[]>(text, [...values]);
+  }
+}
+
+/** How long a moved peer may need to arrive before it leaves, in milliseconds. */
+const MOVE_MS = 30_000;
+
+const COUNT_TRAFFIC = `
+  WITH moved AS (
+    UPDATE vpn_peers p SET
+      rx_bytes = p.rx_bytes + step.rx, tx_bytes = p.tx_bytes + step.tx, rx_seen = step.rx_seen, tx_seen = step.tx_seen,
+      last_handshake_at = GREATEST(p.last_handshake_at, step.handshake)
+    FROM (
+      SELECT q.id, live.rx AS rx_seen, live.tx AS tx_seen, live.handshake,
+        CASE WHEN live.rx >= q.rx_seen THEN live.rx - q.rx_seen ELSE live.rx END AS rx,
+        CASE WHEN live.tx >= q.tx_seen THEN live.tx - q.tx_seen ELSE live.tx END AS tx
+      FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[]) AS live (id, rx, tx, handshake)
+      JOIN vpn_peers q ON q.id = live.id AND q.server_id = $1
+    ) AS step
+    WHERE p.id = step.id
+    RETURNING p.user_id, step.rx, step.tx
+  )
+  INSERT INTO vpn_traffic_days AS known (day, server_id, user_id, rx_bytes, tx_bytes)
+  SELECT $2::date, $1, user_id, sum(rx), sum(tx) FROM moved GROUP BY user_id HAVING sum(rx) + sum(tx) > 0
+  ON CONFLICT (day, server_id, user_id) DO UPDATE SET
+    rx_bytes = known.rx_bytes + EXCLUDED.rx_bytes, tx_bytes = known.tx_bytes + EXCLUDED.tx_bytes`;
+
+/** The addresses of a material, without their prefixes. */
+export function addressesOf({ addresses }: Pick<PeerMaterial, 'addresses'>): {
+  readonly address: string;
+  readonly address6: string | null;
+} {
+  const bare = addresses.map((network) => network.replace(/\/\d+$/, ''));
+  const address = bare.find((text) => !text.includes(':'));
+  if (address === undefined) throw new Error('A server made a peer without an IPv4 address');
+  return { address, address6: bare.find((text) => text.includes(':')) ?? null };
+}
+
+function toDesired(row: Row): DesiredRow {
+  return {
+    id: row.id,
+    publicKey: row.wg_public_key,
+    networks: networksOf({ address: row.wg_ip, address6: row.wg_ip6 }),
+    isWanted: row.wanted,
+    remoteId: row.wg_client_id,
+    generation: row.desired_gen,
+    receivedSeen: Number(row.rx_seen),
+    sentSeen: Number(row.tx_seen),
+    lastHandshakeAt: row.last_handshake_at,
+  };
+}

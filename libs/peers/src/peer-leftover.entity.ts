@@ -1,0 +1,32 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn } from 'typeorm';
+
+/** A key that is still on a server and must leave it: its peer was deleted, moved, or got another key. */
+@Entity('vpn_peer_leftovers')
+@Index('vpn_peer_leftovers_server_id', ['serverId', 'id'])
+export class PeerLeftoverEntity {
+  @PrimaryGeneratedColumn('identity', {
+    generatedIdentity: 'BY DEFAULT',
+    primaryKeyConstraintName: 'vpn_peer_leftovers_pkey',
+  })
+  id: number;
+
+  @Column('integer', { name: 'server_id' })
+  serverId: number;
+
+  @ManyToOne('ServerEntity', { onDelete: 'CASCADE', nullable: false })
+  @JoinColumn({ name: 'server_id', foreignKeyConstraintName: 'vpn_peer_leftovers_server_id_fkey' })
+  server?: object;
+
+  @Column('varchar', { name: 'public_key', length: 44 })
+  publicKey: string;
+
+  @Column('varchar', { name: 'wg_client_id', length: 64, nullable: true })
+  remoteId: string | null;
+
+  /** To be given back once the key is gone; null when a peer goes on using it. */
+  @Column('inet', { nullable: true })
+  address: string | null;
+
+  @Column('timestamptz', { name: 'created_at' })
+  createdAt: Date;
+}

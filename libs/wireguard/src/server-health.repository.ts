@@ -1,0 +1,76 @@
+import { Injectable } from '@nestjs/common';
+import { addSeconds, Clock } from '#kernel';
+import { UnitOfWork } from '#platform';
+import { ServerHealthEntity } from './server-health.entity.js';
+
+/** What is known of a server, without what only the sweep needs. */
+export interface ServerHealth {
+  readonly serverId: number;
+  /** The last time all was well. */
+  readonly sweptAt: Date | null;
+  /** In a row, since then. */
+  readonly failures: number;
+  readonly failure: string | null;
+  readonly livePeers: number;
+  readonly strangers: number;
+  /** How many removals wait for an operator; null: none does. */
+  readonly heldRemovals: number | null;
+}
+
+interface Swept {
+  readonly nextInSeconds: number;
+  readonly livePeers: number;
+  readonly strangers: number;
+  readonly heldRemovals: number | null;
+}
+
+/** When each server was last spoken to, how that went, and when it is to be spoken to again. */
+@Injectable()
+export class ServerHealthRepository {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Servers we apply to whose next sweep is due, those that waited longest first. */
+  async due(limit: number): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT s.id FROM vpn_servers s LEFT JOIN vpn_server_health h ON h.server_id = s.id
+       WHERE s.applies AND s.status <> 'disabled' AND (h.next_sweep_at IS NULL OR h.next_sweep_at <= $1)
+       ORDER BY h.next_sweep_at NULLS FIRST, s.id LIMIT $2`,
+      [this.clock.now(), limit],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  find(serverId: number): Promise<ServerHealth | null> {
+    return this.uow.repository(ServerHealthEntity).findOneBy({ serverId });
+  }
+
+  list(): Promise<readonly ServerHealth[]> {
+    return this.uow.repository(ServerHealthEntity).find({ order: { serverId: 'ASC' } });
+  }
+
+  /** Whether it failed just now, and is to be left alone for a while. */
+  async isResting(serverId: number): Promise<boolean> {
+    const health = await this.uow.repository(ServerHealthEntity).findOneBy({ serverId });
+    return health !== null && health.failures > 0 && health.nextSweepAt > this.clock.now();
+  }
+
+  async succeeded(serverId: number, { nextInSeconds, ...known }: Swept): Promise<void> {
+    const now = this.clock.now();
+    const next = addSeconds(now, nextInSeconds);
+    await this.uow
+      .repository(ServerHealthEntity)
+      .upsert({ serverId, nextSweepAt: next, sweptAt: now, failures: 0, failure: null, ...known }, ['serverId']);
+  }
+
+  /** Counts a failure and puts the next attempt off, by what `rest` says of the number of failures in a row. */
+  async failed(serverId: number, kind: string, rest: (failures: number) => number): Promise<void> {
+    const failures = ((await this.find(serverId))?.failures ?? 0) + 1;
+    const nextSweepAt = addSeconds(this.clock.now(), rest(failures));
+    await this.uow
+      .repository(ServerHealthEntity)
+      .upsert({ serverId, failures, failure: kind.slice(0, 32), nextSweepAt }, ['serverId']);
+  }
+}
