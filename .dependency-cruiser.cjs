@@ -11,6 +11,7 @@ const mayUse = {
   payments: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions'],
   wireguard: ['kernel', 'platform'],
   peers: ['kernel', 'platform', 'auth', 'subscriptions', 'wireguard'],
+  jobs: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions', 'payments', 'wireguard', 'peers'],
 };
 
 /** Packages that only one kind of file may know. `where` is a path pattern; the test folder and specs are free. */

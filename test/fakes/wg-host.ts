@@ -4,6 +4,10 @@ import { generateKeyPair, type HostCommand, type HostShell } from '#wireguard';
 interface Peer {
   presharedKey: string;
   allowedIps: string[];
+  /** Bytes, and seconds since 1970, as `wg show` has them. */
+  received: number;
+  sent: number;
+  handshake: number;
 }
 
 const PREFIX = 'timeout -k 1 10 ';
@@ -52,20 +56,21 @@ export class FakeWgHost implements HostShell {
     for (const peer of this.peers.values()) {
       peer.allowedIps = peer.allowedIps.filter((address) => !allowedIps.includes(address));
     }
-    this.peers.set(publicKey, { presharedKey, allowedIps });
+    const { received, sent, handshake } = this.peers.get(publicKey) ?? { received: 0, sent: 0, handshake: 0 };
+    this.peers.set(publicKey, { presharedKey, allowedIps, received, sent, handshake });
   }
 
   private dump(): string {
     const own = [this.privateKey, generateKeyPair().publicKey, '51820', 'off'].join('\t');
-    const peers = [...this.peers].map(([key, { presharedKey, allowedIps }]) =>
+    const peers = [...this.peers].map(([key, { presharedKey, allowedIps, received, sent, handshake }]) =>
       [
         key,
         presharedKey === ZERO ? '(none)' : presharedKey,
         '(none)',
         allowedIps.length === 0 ? '(none)' : allowedIps.join(','),
-        '0',
-        '0',
-        '0',
+        String(handshake),
+        String(received),
+        String(sent),
         'off',
       ].join('\t'),
     );

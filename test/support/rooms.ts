@@ -12,13 +12,25 @@ export interface OpenRooms {
   close(): Promise<void>;
 }
 
+/** What stands in for a wire that leaves the building. */
+export interface Replacement {
+  readonly provider: Type;
+  readonly by: object;
+}
+
 /** Real rooms on a real database of their own, without HTTP. */
-export async function openRooms(modules: readonly Type[], environment?: Environment): Promise<OpenRooms> {
+export async function openRooms(
+  modules: readonly Type[],
+  environment?: Environment,
+  replacements: readonly Replacement[] = [],
+): Promise<OpenRooms> {
   const database = await createTestDatabase();
   const clock = new ManualClock('2026-11-22T10:00:00Z');
   const log = await createLog({ level: 'silent', pretty: false });
   const platform = PlatformModule.with({ settings: testSettings(environment), databaseUrl: database.url, log, clock });
-  const rooms = await Test.createTestingModule({ imports: [platform, ...modules] }).compile();
+  const builder = Test.createTestingModule({ imports: [platform, ...modules] });
+  for (const { provider, by } of replacements) builder.overrideProvider(provider).useValue(by);
+  const rooms = await builder.compile();
   await rooms.init();
   return {
     rooms,

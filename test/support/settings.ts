@@ -11,6 +11,7 @@ export const TEST_ENVIRONMENT = {
   HOST: '127.0.0.1',
   DOCS: '1',
   WG_SUBNET: '10.8.0.0/22',
+  ROLES: 'api', // tests run the jobs themselves, when they mean to
 } as const satisfies Environment;
 
 /** Settings for a test; what it cares about is given, the rest will do. */

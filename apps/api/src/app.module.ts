@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from '#auth';
+import { JobsModule } from '#jobs';
 import { PaymentsModule } from '#payments';
 import { PeersModule } from '#peers';
 import { PlatformModule, type PlatformOptions } from '#platform';
@@ -14,7 +15,7 @@ import { PaymentsController } from './payments/payments.controller.js';
 import { TariffsController } from './tariffs/tariffs.controller.js';
 import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
 
-/** The HTTP process: every room, and a door to each. */
+/** The HTTP process: every room, and a door to each; the jobs too, unless another process runs them (ROLES). */
 @Module({
   imports: [HttpModule, AuthModule, TariffsModule, SubscriptionsModule, PaymentsModule, WireGuardModule, PeersModule],
   controllers: [
@@ -28,6 +29,7 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
 })
 export class AppModule {
   static with(platform: PlatformOptions): DynamicModule {
-    return { module: AppModule, imports: [PlatformModule.with(platform)] };
+    const jobs = platform.settings.roles.includes('jobs') ? [JobsModule] : [];
+    return { module: AppModule, imports: [PlatformModule.with(platform), ...jobs] };
   }
 }

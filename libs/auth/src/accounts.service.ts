@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { addSeconds, Clock, DomainError, invalidField, Randomness } from '#kernel';
+import { addDays, addSeconds, Clock, DomainError, invalidField, Randomness } from '#kernel';
 import { UnitOfWork } from '#platform';
 import { AccessChanges } from './access-changes.js';
 import { type AccessToken, AccessTokens } from './access-tokens.service.js';
@@ -11,6 +11,7 @@ import { type Principal, type User, type UserStatus } from './user.js';
 import { UsersRepository } from './users.repository.js';
 
 const USER_AGENT_LENGTH = 200;
+const ENDED_SESSION_DAYS = 30;
 
 export interface Registration {
   readonly email: string;
@@ -86,6 +87,11 @@ export class Accounts {
       }
       return this.users.get(userId);
     });
+  }
+
+  /** Deletes sessions that ended a month ago or longer: until then they tell what happened. Answers how many they were. */
+  forgetEndedSessions(): Promise<number> {
+    return this.sessions.deleteEndedBefore(addDays(this.clock.now(), -ENDED_SESSION_DAYS));
   }
 
   private async openSession(userId: number, userAgent: string | undefined): Promise<AccessToken> {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { LessThan } from 'typeorm';
 import { UnitOfWork } from '#platform';
 import { SessionEntity } from './session.entity.js';
 
@@ -16,5 +17,13 @@ export class SessionsRepository {
 
   async insert(session: NewSession): Promise<void> {
     await this.uow.repository(SessionEntity).insert(session);
+  }
+
+  /** Deletes sessions that ran out, or were ended, before `before`; answers how many. */
+  async deleteEndedBefore(before: Date): Promise<number> {
+    const { affected } = await this.uow
+      .repository(SessionEntity)
+      .delete([{ expiresAt: LessThan(before) }, { revokedAt: LessThan(before) }]);
+    return affected ?? 0;
   }
 }

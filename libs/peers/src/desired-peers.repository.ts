@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { Clock } from '#kernel';
+import { addSeconds, Clock } from '#kernel';
 import { SecretBox, UnitOfWork } from '#platform';
-import { Addresses, type LivePeer, type PeerMaterial } from '#wireguard';
+import { Addresses, COOL_DOWN_SECONDS, type LivePeer, type PeerMaterial } from '#wireguard';
 import { networksOf } from './peer.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { type DesiredPeer } from './reconciliation.rules.js';
@@ -144,6 +144,17 @@ export class DesiredPeersRepository {
     return rows.flatMap(({ address }) => address ?? []);
   }
 
+  /**
+   * Deletes peers that were suspended before `before`, oldest first, and answers how many. Their addresses are free: at once where
+   * nobody is told, otherwise when the key was seen to leave.
+   */
+  async deleteSuspendedBefore(before: Date, limit: number): Promise<number> {
+    const now = this.clock.now();
+    const rest = addSeconds(now, COOL_DOWN_SECONDS);
+    const [row] = await this.uow.manager.query<{ total: number }[]>(DELETE_SUSPENDED, [before, limit, now, rest]);
+    return row?.total ?? 0;
+  }
+
   /** A key that a peer has again is no leftover. */
   async reclaim(serverId: number, publicKey: string): Promise<void> {
     await this.uow.repository(PeerLeftoverEntity).delete({ serverId, publicKey });
@@ -202,6 +213,22 @@ export class DesiredPeersRepository {
 
 /** How long a moved peer may need to arrive before it leaves, in milliseconds. */
 const MOVE_MS = 30_000;
+
+const DELETE_SUSPENDED = `
+  WITH gone AS (
+    DELETE FROM vpn_peers WHERE id IN (
+      SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1
+      ORDER BY suspended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+    RETURNING server_id, wg_public_key, wg_client_id, wg_ip
+  ), leaving AS (
+    INSERT INTO vpn_peer_leftovers (server_id, public_key, wg_client_id, address, created_at)
+    SELECT server_id, wg_public_key, wg_client_id, wg_ip, $3 FROM gone JOIN vpn_servers s ON s.id = server_id AND s.applies
+  ), freed AS (
+    UPDATE vpn_server_addresses a SET free_at = $4
+    FROM gone JOIN vpn_servers s ON s.id = gone.server_id AND NOT s.applies
+    WHERE a.server_id = gone.server_id AND a.address = gone.wg_ip
+  )
+  SELECT count(*)::int AS total FROM gone`;
 
 const COUNT_TRAFFIC = `
   WITH moved AS (

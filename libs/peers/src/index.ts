@@ -9,4 +9,5 @@ export { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerStatus } fro
 export { PeersModule } from './peers.module.js';
 export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';
 export { Reconciliation, type SweepReport } from './reconciliation.service.js';
+export { Retention } from './retention.service.js';
 export { ServerExport } from './server-export.service.js';

@@ -11,6 +11,7 @@ import { PeerOrigins } from './peer-origins.service.js';
 import { PeersRepository } from './peers.repository.js';
 import { Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
+import { Retention } from './retention.service.js';
 import { ServerExport } from './server-export.service.js';
 import { TrafficDayEntity } from './traffic-day.entity.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
@@ -30,8 +31,9 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Peers,
     PeersRepository,
     Reconciliation,
+    Retention,
     ServerExport,
   ],
-  exports: [Access, Applying, Peers, Reconciliation, ServerExport],
+  exports: [Access, Applying, Peers, Reconciliation, Retention, ServerExport],
 })
 export class PeersModule {}

@@ -181,8 +181,8 @@ export class Peers {
     const serverId = await this.uow.run(async () => {
       const peer = await this.lock(by, id);
       const server = await this.servers.get(peer.serverId);
-      await this.repository.delete(id);
       await this.leave(server, peer, peer.address);
+      await this.repository.delete(id);
       return server.applies ? server.id : null;
     });
     if (serverId !== null) await this.applying.within(serverId);

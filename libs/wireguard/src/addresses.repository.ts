@@ -5,7 +5,7 @@ import { parseSubnet, peerRange } from './networks.js';
 import { type Server } from './server.js';
 
 /** How long a freed address rests, so that a device that has not noticed yet does not meet a stranger under its old address. */
-const COOL_DOWN_SECONDS = 600;
+export const COOL_DOWN_SECONDS = 600;
 
 /** The oldest free address: those never used first, then the one that has rested longest. Rows others are taking are skipped. */
 const TAKE_ANY = `

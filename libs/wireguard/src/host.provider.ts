@@ -84,8 +84,7 @@ export class HostProvider implements WireGuardProvider {
     return parseDump(await this.wg(['show', this.options.interface, 'dump'])).map(({ allowedIps, ...peer }) => ({
       ...peer,
       addresses: allowedIps,
-      // A peer whose addresses another one took is there, and nothing reaches it.
-      isEnabled: allowedIps.length > 0,
+      isEnabled: true, // also one whose addresses another peer took: it is there, and is told from a right one by them
       isOurs: true,
       peerId: null,
       remoteId: null,

@@ -2,7 +2,7 @@
  * wireguard: servers, keys, addresses and the texts that `wg` and `wg-quick` read. It promises that no two peers of a server
  * share an address, and that nothing a user typed reaches a config unread. It must never know whose a peer is or why he has it.
  */
-export { AddressesRepository as Addresses } from './addresses.repository.js';
+export { AddressesRepository as Addresses, COOL_DOWN_SECONDS } from './addresses.repository.js';
 export { type HostOptions, HostProvider } from './host.provider.js';
 export { type HostCommand, type HostShell } from './host-shell.js';
 export { generateKeyPair, isKey, type KeyPair, publicKeyOf } from './keys.js';

@@ -27,17 +27,17 @@ export interface Placement {
 
 const FIRST_NAME = 'default';
 
-/** A server that failed this often in a row gets no new peers until it is well again. */
+/** A server that failed this often in a row gets new peers only where there is no other: they wait for it. */
 const UNREACHABLE_AFTER = 5;
 
 const ROOMIEST = `
   SELECT s.id FROM vpn_servers s
   LEFT JOIN vpn_server_health h ON h.server_id = s.id
   CROSS JOIN LATERAL (SELECT count(*) AS peers FROM vpn_peers p WHERE p.server_id = s.id) AS taken
-  WHERE s.status = 'active' AND COALESCE(h.failures, 0) < ${UNREACHABLE_AFTER}
+  WHERE s.status = 'active'
     AND ($1::int IS NULL OR s.id = $1) AND ($2::text IS NULL OR s.region = $2)
     AND (s.capacity IS NULL OR taken.peers < s.capacity)
-  ORDER BY taken.peers::float / COALESCE(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3), s.id
+  ORDER BY COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER}, taken.peers::float / COALESCE(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3), s.id
   LIMIT 1`;
 
 @Injectable()
@@ -60,7 +60,7 @@ export class ServersRepository {
   }
 
   /**
-   * The server for one more peer: active, reachable, with room; of those the one that is least full, by the capacity it has.
+   * The server for one more peer: active and with room; of those a reachable one, and of those the least full.
    */
   async findRoomiest({ serverId, region }: Placement): Promise<Server | null> {
     const [row] = await this.uow.manager.query<{ id: number }[]>(ROOMIEST, [serverId ?? null, region ?? null]);

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { LessThan } from 'typeorm';
 import { addDays, Clock, DomainError } from '#kernel';
 import { ContextSlot } from '../context.js';
 import { SecretBox } from '../crypto/secret-box.js';
@@ -77,6 +78,12 @@ export class Idempotency {
       if (!(await this.keep(store.request, { resourceId: made.id }))) throw stillRunning();
       return made;
     });
+  }
+
+  /** Deletes answers that are too old to be asked for; answers how many they were. */
+  async forgetOld(): Promise<number> {
+    const { affected } = await this.uow.repository(IdempotencyKeyEntity).delete({ createdAt: LessThan(this.oldest()) });
+    return affected ?? 0;
   }
 
   /** Writes a key's row. A row of an earlier request is only replaced when it is too old to count; false says it was not. */

@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import { type LivePeer } from '#wireguard';
+import { type DesiredPeer, difference, isTooMuch, restSeconds } from './reconciliation.rules.js';
+
+const wanted = (id: number): DesiredPeer => ({
+  id,
+  publicKey: `key-${id}`,
+  networks: [`10.8.0.${id}/32`],
+  isWanted: true,
+});
+const live = (id: number, change: Partial<LivePeer> = {}): LivePeer => ({
+  publicKey: `key-${id}`,
+  addresses: [`10.8.0.${id}/32`],
+  isEnabled: true,
+  isOurs: true,
+  peerId: null,
+  remoteId: null,
+  lastHandshakeAt: null,
+  receivedBytes: 0,
+  sentBytes: 0,
+  ...change,
+});
+const between = (there: LivePeer[], desired: DesiredPeer[], leftovers: string[] = []) =>
+  difference({ live: there, desired, leftovers: new Set(leftovers) });
+
+describe('the difference between a server and the rows', () => {
+  it('is none where they agree', () => {
+    const found = between([live(1), live(2)], [wanted(1), wanted(2)]);
+    expect(found).toMatchObject({ toPut: [], toSuspend: [], toRemove: [], strangers: [] });
+    expect(found.matched).toHaveLength(2);
+  });
+
+  it('is a wanted peer that is not there, or is shut', () => {
+    expect(between([], [wanted(1)]).toPut).toEqual([wanted(1)]);
+    expect(between([live(1, { isEnabled: false })], [wanted(1)]).toPut).toEqual([wanted(1)]);
+  });
+
+  it('is a peer with other addresses, though its key is right', () => {
+    expect(between([live(1, { addresses: [] })], [wanted(1)]).toPut).toEqual([wanted(1)]);
+    expect(between([live(1, { addresses: ['0.0.0.0/0'] })], [wanted(1)]).toPut).toEqual([wanted(1)]);
+    const both = { ...wanted(1), networks: ['10.8.0.1/32', 'fd00::1/128'] };
+    expect(between([live(1)], [both]).toPut).toEqual([both]);
+    expect(between([live(1, { addresses: ['fd00::1/128', '10.8.0.1/32'] })], [both]).toPut).toEqual([]);
+  });
+
+  it('is a suspended peer that is open, and not one that is gone or shut', () => {
+    const suspended = { ...wanted(1), isWanted: false };
+    expect(between([live(1)], [suspended]).toSuspend).toEqual([{ desired: suspended, live: live(1) }]);
+    expect(between([live(1, { isEnabled: false })], [suspended]).toSuspend).toEqual([]);
+    expect(between([], [suspended])).toMatchObject({ toPut: [], toSuspend: [] });
+  });
+
+  it('tells a key that is to leave from a stranger', () => {
+    const found = between([live(1), live(2)], [], ['key-1']);
+    expect(found.toRemove.map(({ publicKey }) => publicKey)).toEqual(['key-1']);
+    expect(found.strangers.map(({ publicKey }) => publicKey)).toEqual(['key-2']);
+  });
+
+  it('does not count a key that a row has as one that is to leave', () => {
+    expect(between([live(1)], [wanted(1)], ['key-1']).toRemove).toEqual([]);
+  });
+
+  it("leaves out what is somebody else's", () => {
+    const found = between([live(1, { isOurs: false })], [], ['key-1']);
+    expect(found).toMatchObject({ toRemove: [], strangers: [] });
+  });
+});
+
+describe('the brake', () => {
+  it.each([
+    [20, 20, false],
+    [21, 21, true],
+    [21, 104, true],
+    [21, 105, false],
+    [2000, 10_000, false],
+    [2001, 10_000, true],
+  ])('for %i removals of %i peers: %s', (removals, there, held) => {
+    expect(isTooMuch(removals, there)).toBe(held);
+  });
+});
+
+it('leaves a failing server alone for longer each time, and never for long', () => {
+  expect([1, 2, 3, 4, 5, 50].map(restSeconds)).toEqual([1, 2, 4, 8, 15, 15]);
+});
