@@ -1,16 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair, HostProvider, type HostShell, LocalShell, type PeerSpec, SshConnection } from '#wireguard';
-import { lackOfMeans, Machine } from '../support/namespaces.js';
+import { type Machine } from '../support/namespaces.js';
 import { itKeepsTheProviderContract } from '../support/provider-contract.js';
+import { lackOfHosts, SshHost } from '../support/ssh-host.js';
 
 jest.setTimeout(120_000);
 
-const lack = lackOfMeans('sshd', 'ssh-keygen');
+const lack = lackOfHosts();
 if (lack !== undefined) {
   console.warn(
     `THE TEST OF HOSTS IS SKIPPED: ${lack}. It needs root, openssh-server, wireguard-go, wireguard-tools and iproute2.`,
@@ -20,55 +19,10 @@ if (lack !== undefined) {
 const OPTIONS = { interface: 'wg0', keysFrom: 'host', sudo: false } as const;
 const MANY = 10_000;
 
-let host: Machine;
-let door: Server;
-let port: number;
-let fingerprint: string;
-/** The private keys of a client that may do anything, and of one that only the gate lets in. */
-let rootKey: string;
-let gatedKey: string;
-
-/** A machine with an empty wg0, and a real sshd that knows two clients. */
-async function openHost(): Promise<void> {
-  host = await Machine.make();
-  await host.run('wireguard-go', 'wg0');
-  await host.run('ip', 'link', 'set', 'wg0', 'up');
-  const path = (name: string): string => join(host.folder, name);
-  for (const name of ['host', 'root', 'gated']) {
-    await host.run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', path(name));
-  }
-  rootKey = await readFile(path('root'), 'utf8');
-  gatedKey = await readFile(path('gated'), 'utf8');
-  fingerprint = (await host.run('ssh-keygen', '-lf', path('host.pub'))).split(' ')[1] ?? '';
-  await copyFile('ops/wg-gate', path('wg-gate'));
-  const gate = `restrict,command="${path('wg-gate')} wg0 10.8.0.0/16 fd00:8::/64"`;
-  const gated = `${gate} ${await readFile(path('gated.pub'), 'utf8')}`;
-  await writeFile(path('authorized_keys'), `${await readFile(path('root.pub'), 'utf8')}${gated}`);
-  const settings = [
-    `HostKey ${path('host')}`,
-    `AuthorizedKeysFile ${path('authorized_keys')}`,
-    'StrictModes no',
-    'UsePAM no',
-    'PermitRootLogin prohibit-password',
-    'PasswordAuthentication no',
-    'PrintMotd no',
-    'Subsystem sftp internal-sftp',
-  ];
-  await writeFile(path('sshd_config'), `${settings.join('\n')}\n`);
-  await host.run('mkdir', '-p', '/run/sshd');
-  // Inside only: what this machine's root does when a shell starts has no place in a test, nor in its figures.
-  await host.run('mount', '-t', 'tmpfs', 'tmpfs', '/root');
-  // One sshd for each connection, as inetd would: it runs inside the machine, on a socket that was accepted out here.
-  const inside = ['-t', String(host.pid), '-n', '-m', '/usr/sbin/sshd', '-i', '-f', path('sshd_config')];
-  door = createServer({ pauseOnConnect: true }, (socket) => {
-    spawn('nsenter', inside, { stdio: [socket, socket, 'ignore'] });
-    socket.destroy();
-  });
-  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
-  port = (door.address() as AddressInfo).port;
-}
+let host: SshHost;
 
 function overSsh(privateKey: string): SshConnection {
+  const { port, fingerprint } = host;
   return new SshConnection({ host: '127.0.0.1', port, user: 'root', privateKey, fingerprint });
 }
 
@@ -83,23 +37,22 @@ function localTo(machine: Machine): HostShell {
 }
 
 (lack === undefined ? describe : describe.skip)('a real host', () => {
-  beforeAll(openHost);
-  afterAll(async () => {
-    door.close();
-    await host.destroy();
+  beforeAll(async () => {
+    host = await SshHost.open();
   });
+  afterAll(() => host.close());
 
   describe.each([
-    ['over SSH as root', () => overSsh(rootKey)],
-    ['over SSH through the gate', () => overSsh(gatedKey)],
-    ['without SSH', () => localTo(host)],
+    ['over SSH as root', () => overSsh(host.rootKey)],
+    ['over SSH through the gate', () => overSsh(host.gatedKey)],
+    ['without SSH', () => localTo(host.machine)],
   ])('%s', (name, connect) => {
     let provider: HostProvider;
 
     async function open(): Promise<HostProvider> {
-      const empty = join(host.folder, 'empty.conf');
+      const empty = join(host.machine.folder, 'empty.conf');
       await writeFile(empty, `[Interface]\nPrivateKey = ${generateKeyPair().privateKey}\nListenPort = 51820\n`);
-      await host.run('wg', 'setconf', 'wg0', empty);
+      await host.machine.run('wg', 'setconf', 'wg0', empty);
       return (provider = new HostProvider(connect(), OPTIONS));
     }
     afterEach(() => provider.close());
@@ -107,7 +60,7 @@ function localTo(machine: Machine): HostShell {
     itKeepsTheProviderContract(async () => ({
       provider: await open(),
       addStranger: async (publicKey, address) => {
-        await host.run('wg', 'set', 'wg0', 'peer', publicKey, 'allowed-ips', `${address}/32`);
+        await host.machine.run('wg', 'set', 'wg0', 'peer', publicKey, 'allowed-ips', `${address}/32`);
       },
       close: () => provider.close(),
     }));
@@ -119,17 +72,18 @@ function localTo(machine: Machine): HostShell {
       const addresses = ['10.8.0.2/32', 'fd00:8::7/128'];
       const spec: PeerSpec = { peerId: 1, publicKey, addresses, presharedKey, remoteId: null };
       await provider.put([spec]);
-      expect(await host.run('wg', 'show', 'wg0', 'preshared-keys')).toBe(`${publicKey}\t${presharedKey}\n`);
+      expect(await host.machine.run('wg', 'show', 'wg0', 'preshared-keys')).toBe(`${publicKey}\t${presharedKey}\n`);
       expect(await provider.list()).toMatchObject([{ publicKey, addresses }]);
 
       await provider.put([{ ...spec, addresses: ['10.8.0.3/32'], presharedKey: null }]);
-      expect(await host.run('wg', 'show', 'wg0', 'preshared-keys')).toBe(`${publicKey}\t(none)\n`);
+      expect(await host.machine.run('wg', 'show', 'wg0', 'preshared-keys')).toBe(`${publicKey}\t(none)\n`);
       expect(await provider.list()).toMatchObject([{ addresses: ['10.8.0.3/32'] }]);
     });
 
     it('keeps the interface as it was, whatever happens to its peers', async () => {
       await open();
-      const read = async (): Promise<string> => (await host.run('wg', 'show', 'wg0', 'dump')).split('\n')[0] ?? '';
+      const read = async (): Promise<string> =>
+        (await host.machine.run('wg', 'show', 'wg0', 'dump')).split('\n')[0] ?? '';
       const before = await read();
       const { publicKey } = generateKeyPair();
       await provider.put([{ peerId: 1, publicKey, addresses: ['10.8.0.2/32'], presharedKey: null, remoteId: null }]);
@@ -172,7 +126,7 @@ function localTo(machine: Machine): HostShell {
   });
 
   it('lets a client of the gate do nothing else', async () => {
-    const connection = overSsh(gatedKey);
+    const connection = overSsh(host.gatedKey);
     for (const words of [
       ['id'],
       ['bash'],
@@ -187,7 +141,7 @@ function localTo(machine: Machine): HostShell {
   });
 
   it('shows the server’s private key to nobody through the gate', async () => {
-    const connection = overSsh(gatedKey);
+    const connection = overSsh(host.gatedKey);
     const dump = await connection.run({ words: ['wg', 'show', 'wg0', 'dump'], stdin: null, timeoutSeconds: 5 });
     expect(dump).toMatch(/^\(hidden\)\t/);
     await connection.close();

@@ -12,6 +12,7 @@ import {
   ServerHealthRepository,
 } from '#wireguard';
 import { FakeWgHost } from '../../../test/fakes/wg-host.js';
+import { Dice } from '../../../test/support/dice.js';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
@@ -376,23 +377,6 @@ describe('whatever happens', () => {
     expect(new Map(rows.map(({ id, key }) => [id, key]))).toEqual(acknowledged);
   });
 });
-
-/** The same throws for the same seed (mulberry32). */
-class Dice {
-  constructor(private state: number) {}
-
-  below(limit: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
-  }
-
-  /** One of these; undefined when there is none. */
-  of<T>(items: readonly T[]): T | undefined {
-    return items[this.below(Math.max(1, items.length))];
-  }
-}
 
 function admin(): Principal {
   return { user: { id: 0, isAdmin: true } as User, sessionId: '' };
