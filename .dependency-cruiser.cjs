@@ -11,7 +11,7 @@ const mayUse = {
   payments: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions'],
   wireguard: ['kernel', 'platform'],
   peers: ['kernel', 'platform', 'auth', 'subscriptions', 'wireguard'],
-  jobs: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions', 'payments', 'wireguard', 'peers'],
+  jobs: ['kernel', 'platform', 'auth', 'peers'],
 };
 
 /** Packages that only one kind of file may know. `where` is a path pattern; the test folder and specs are free. */
@@ -37,6 +37,11 @@ const wires = [
   { what: 'the PostgreSQL driver', packages: ['pg'], where: '^libs/platform/src/database/' },
   { what: 'bcrypt', packages: ['bcrypt'], where: String.raw`^libs/auth/src/password-hash\.ts$` },
   { what: 'SSH', packages: ['ssh2'], where: String.raw`^libs/wireguard/src/ssh-connection\.ts$` },
+  {
+    what: 'Prometheus',
+    packages: ['prom-client'],
+    where: String.raw`^libs/platform/src/telemetry/|\.metrics\.ts$`,
+  },
   {
     what: 'the log library',
     packages: ['pino', 'pino-pretty'],

@@ -3,6 +3,7 @@ import { type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { NestLog, type PlatformOptions } from '#platform';
 import { AppModule } from './app.module.js';
 import { createHttpAdapter } from './http/http-server.js';
+import { serveMetrics } from './http/metrics.js';
 import { serveDocs } from './http/openapi.js';
 import { passAnswersThrough, Shutdown } from './http/shutdown.js';
 
@@ -18,6 +19,7 @@ export async function createApp(options: PlatformOptions): Promise<NestFastifyAp
   passAnswersThrough(app, app.get(Shutdown));
   if (settings.http.corsOrigins.length > 0) app.enableCors({ origin: [...settings.http.corsOrigins] });
   if (settings.http.docs) serveDocs(app);
+  if (settings.metrics.token !== undefined) serveMetrics(app, settings.metrics.token);
   await app.init();
   return app;
 }

@@ -4,6 +4,7 @@ import { DomainError, Randomness } from '#kernel';
 import { LOG, UnitOfWork } from '#platform';
 import { Addresses, Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
 import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
+import { PeersMetrics } from './peers.metrics.js';
 import { restSeconds } from './reconciliation.rules.js';
 
 /** How long a request waits for a server before it is answered all the same, in milliseconds (3.5 s in all). */
@@ -26,6 +27,7 @@ export class Applying {
     private readonly health: ServerHealthRepository,
     private readonly addresses: Addresses,
     private readonly desired: DesiredPeersRepository,
+    private readonly metrics: PeersMetrics,
     private readonly randomness: Randomness,
     @Inject(LOG) private readonly log: Logger,
   ) {}
@@ -74,7 +76,9 @@ export class Applying {
     if (!server.applies || server.status === 'disabled' || (await this.health.isResting(serverId))) return;
     try {
       const provider = await this.providers.of(server);
+      const began = performance.now();
       while (provider !== null && (await this.tell(server, provider)));
+      this.metrics.applied(serverId, (performance.now() - began) / 1000);
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       await this.note(serverId, error);
@@ -85,6 +89,7 @@ export class Applying {
   async note(serverId: number, error: DomainError): Promise<void> {
     const jitter = 0.8 + (0.4 * this.randomness.bytes(1).readUInt8()) / 255;
     const kind = String(error.params['kind'] ?? error.code);
+    this.metrics.failed(serverId, kind);
     await this.health.failed(serverId, kind, (failures) => jitter * restSeconds(failures));
     this.log.warn({ err: error, serverId, kind }, 'a WireGuard server could not be told');
   }

@@ -24,6 +24,25 @@ export interface Leftover {
   readonly remoteId: string | null;
 }
 
+/** What is to be watched of one server. */
+export interface ServerFigures {
+  readonly serverId: number;
+  readonly pending: number;
+  readonly active: number;
+  readonly suspended: number;
+  readonly unapplied: number;
+  readonly leftovers: number;
+  /** How many of its peers were made since a given time. */
+  readonly recent: number;
+  /** How many addresses it has for peers. */
+  readonly addresses: number;
+  readonly failures: number;
+  readonly strangers: number;
+  readonly heldRemovals: number | null;
+  /** Null when it never was. */
+  readonly sweptSecondsAgo: number | null;
+}
+
 interface Row {
   id: number;
   wg_public_key: string;
@@ -206,6 +225,11 @@ export class DesiredPeersRepository {
     ]);
   }
 
+  /** The figures of every server; `recent` counts from `since`. */
+  figures(since: Date, now: Date): Promise<readonly ServerFigures[]> {
+    return this.uow.manager.query<ServerFigures[]>(FIGURES, [since, now]);
+  }
+
   private query(text: string, values: readonly unknown[]): Promise<Row[]> {
     return this.uow.manager.query<Row[]>(text, [...values]);
   }
@@ -213,6 +237,25 @@ export class DesiredPeersRepository {
 
 /** How long a moved peer may need to arrive before it leaves, in milliseconds. */
 const MOVE_MS = 30_000;
+
+const FIGURES = `
+  SELECT s.id AS "serverId", (2 ^ (32 - masklen(s.subnet)) - 3)::int AS addresses,
+    COALESCE(p.pending, 0) AS pending, COALESCE(p.active, 0) AS active, COALESCE(p.suspended, 0) AS suspended,
+    COALESCE(p.unapplied, 0) AS unapplied, COALESCE(p.recent, 0) AS recent, COALESCE(l.leftovers, 0) AS leftovers,
+    COALESCE(h.failures, 0) AS failures, COALESCE(h.strangers, 0) AS strangers, h.held_removals AS "heldRemovals",
+    extract(epoch FROM $2::timestamptz - h.swept_at)::float AS "sweptSecondsAgo"
+  FROM vpn_servers s
+  LEFT JOIN (
+    SELECT server_id, count(*) FILTER (WHERE status = 'pending')::int AS pending,
+      count(*) FILTER (WHERE status = 'active')::int AS active,
+      count(*) FILTER (WHERE status = 'suspended')::int AS suspended,
+      count(*) FILTER (WHERE applied_gen <> desired_gen)::int AS unapplied,
+      count(*) FILTER (WHERE created_at > $1)::int AS recent
+    FROM vpn_peers GROUP BY server_id) p ON p.server_id = s.id
+  LEFT JOIN (SELECT server_id, count(*)::int AS leftovers FROM vpn_peer_leftovers GROUP BY server_id) l
+    ON l.server_id = s.id
+  LEFT JOIN vpn_server_health h ON h.server_id = s.id
+  ORDER BY s.id`;
 
 const DELETE_SUSPENDED = `
   WITH gone AS (

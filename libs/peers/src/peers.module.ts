@@ -8,6 +8,7 @@ import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { PeerOrigins } from './peer-origins.service.js';
+import { PeersMetrics } from './peers.metrics.js';
 import { PeersRepository } from './peers.repository.js';
 import { Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
@@ -29,6 +30,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     DesiredPeersRepository,
     PeerOrigins,
     Peers,
+    PeersMetrics,
     PeersRepository,
     Reconciliation,
     Retention,

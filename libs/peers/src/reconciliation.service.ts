@@ -5,6 +5,7 @@ import { Exclusive, LOG, UnitOfWork } from '#platform';
 import { Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
+import { PeersMetrics } from './peers.metrics.js';
 import { type Difference, difference, isTooMuch } from './reconciliation.rules.js';
 
 /** What a sweep found and did on one server. */
@@ -43,6 +44,7 @@ export class Reconciliation {
     private readonly health: ServerHealthRepository,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
+    private readonly metrics: PeersMetrics,
     private readonly clock: Clock,
     private readonly randomness: Randomness,
     @Inject(LOG) private readonly log: Logger,
@@ -90,6 +92,7 @@ export class Reconciliation {
 
   private async reconcile(server: Server, provider: WireGuardProvider, force: boolean): Promise<SweepReport> {
     this.uow.assertClosed();
+    const began = performance.now();
     // In this order: a row is committed before its server is told, so whatever is live has its row by the time rows are read.
     const live = await provider.list();
     const leaving = await this.desired.leftovers(server.id, ALL);
@@ -137,6 +140,7 @@ export class Reconciliation {
       strangers: report.strangers,
       heldRemovals: isHeld ? removals : null,
     });
+    this.metrics.swept(server.id, (performance.now() - began) / 1000, found);
     if (report.put + report.suspended + report.removed > 0)
       this.log.info(report, 'a server differed from the database');
     return report;

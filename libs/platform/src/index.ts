@@ -20,4 +20,6 @@ export { Idempotency, type RepeatableAnswer, type RepeatableRequest } from './id
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
 export { createLog, LOG, NestLog } from './telemetry/log.js';
+export { Metrics } from './telemetry/metrics.js';
+export { MetricsServer } from './telemetry/metrics-server.js';
 export { currentRequest, inRequest, type RequestContext } from './telemetry/request-context.js';

@@ -8,6 +8,8 @@ import { DatabaseModule } from './database/database.module.js';
 import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
 import { Idempotency } from './idempotency/idempotency.js';
 import { LOG } from './telemetry/log.js';
+import { Metrics } from './telemetry/metrics.js';
+import { MetricsServer } from './telemetry/metrics-server.js';
 
 export interface PlatformOptions {
   readonly settings: Settings;
@@ -38,8 +40,10 @@ export class PlatformModule {
         { provide: SecretBox, useValue: box },
         { provide: LOG, useValue: log },
         Idempotency,
+        Metrics,
+        MetricsServer,
       ],
-      exports: [Settings, Clock, Randomness, SecretBox, LOG, Idempotency],
+      exports: [Settings, Clock, Randomness, SecretBox, LOG, Idempotency, Metrics, MetricsServer],
     };
   }
 }

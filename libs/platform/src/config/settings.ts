@@ -35,6 +35,7 @@ export interface EasyTarget {
 /** RFC 7518 3.2: an HS256 key has at least 256 bits. */
 const SECRET_KEY_LENGTH = 32;
 const PROMOTE_SECRET_LENGTH = 24;
+const METRICS_TOKEN_LENGTH = 24;
 
 /**
  * Every setting of the service, read once at start-up. All faults are reported together, in one message.
@@ -109,6 +110,14 @@ export class Settings {
     readonly peerRetentionDays: number;
   };
 
+  readonly metrics: {
+    readonly host: string;
+    /** Undefined: figures are not served on a port of their own. */
+    readonly port: number | undefined;
+    /** With it, and only with it, `GET /metrics` is served beside the API too. */
+    readonly token: string | undefined;
+  };
+
   /** What this process does: answer requests, run the jobs, or both. */
   readonly roles: readonly Role[];
 
@@ -161,6 +170,14 @@ export class Settings {
     this.fleet = {
       allowPrivateTargets: read.flag('ALLOW_PRIVATE_TARGETS', false),
       peerRetentionDays: read.integer('PEER_RETENTION_DAYS', { min: 1, max: 3650 }, 30),
+    };
+    this.metrics = {
+      host: read.text('METRICS_HOST') ?? '127.0.0.1',
+      port:
+        read.text('METRICS_PORT') === undefined
+          ? undefined
+          : read.integer('METRICS_PORT', { min: 0, max: 65535 }, 9464),
+      token: readMetricsToken(read, production),
     };
     this.roles = readRoles(read);
 
@@ -243,6 +260,13 @@ function readEasy(read: SettingsReader): EasyTarget | undefined {
     read.fault('WG_EASY_URL must look like https://wg-easy.example.com');
   }
   return { url, username, password, apiKey };
+}
+
+function readMetricsToken(read: SettingsReader, production: boolean): string | undefined {
+  const token = read.text('METRICS_TOKEN');
+  const weakness = token === undefined || !production ? undefined : secretWeakness(token, METRICS_TOKEN_LENGTH);
+  if (weakness !== undefined) read.fault(`METRICS_TOKEN ${weakness}`);
+  return token;
 }
 
 function readRoles(read: SettingsReader): readonly Role[] {

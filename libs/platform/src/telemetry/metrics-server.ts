@@ -1,0 +1,56 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { type Logger } from 'pino';
+import { Settings } from '../config/settings.js';
+import { LOG } from './log.js';
+import { Metrics } from './metrics.js';
+
+/**
+ * Serves `/metrics` on a port of its own (METRICS_PORT), which is not meant to be reachable from outside: every process has it,
+ * those without HTTP too.
+ */
+@Injectable()
+export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
+  private server: Server | undefined;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly metrics: Metrics,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  /** Where it listens; undefined while it does not. */
+  get port(): number | undefined {
+    const address = this.server?.address() as AddressInfo | null | undefined;
+    return address?.port;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { host, port } = this.settings.metrics;
+    if (port === undefined) return;
+    this.server = createServer((request, response) => {
+      if (request.method !== 'GET' || request.url !== '/metrics') response.writeHead(404).end();
+      else void this.answer(response);
+    });
+    this.server.listen(port, host);
+    await once(this.server, 'listening');
+    this.log.info({ host, port: this.port }, 'metrics are served');
+  }
+
+  onModuleDestroy(): void {
+    this.server?.closeAllConnections();
+    this.server?.close();
+  }
+
+  private async answer(response: ServerResponse): Promise<void> {
+    try {
+      const text = await this.metrics.render();
+      response.writeHead(200, { 'content-type': this.metrics.contentType }).end(text);
+    } catch (error) {
+      this.log.warn({ err: error }, 'metrics could not be collected');
+      response.writeHead(503).end();
+    }
+  }
+}

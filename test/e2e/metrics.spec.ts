@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MetricsServer } from '#platform';
+import { type Account, expectOk, TestApi } from '../support/api.js';
+
+const TOKEN = 'h7Wq2nXt9KzV4mRb8YcD5sJe';
+
+let api: TestApi;
+let admin: Account;
+
+beforeAll(async () => {
+  api = await TestApi.start({ environment: { METRICS_TOKEN: TOKEN, METRICS_PORT: '0' } });
+  admin = await api.admin();
+});
+afterAll(() => api.stop());
+
+async function scrape(url: string, authorization?: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(url, { headers: authorization === undefined ? {} : { authorization } });
+  return { status: response.status, text: await response.text() };
+}
+
+describe('the metrics', () => {
+  it('count peers, by server and status, and what is left of the pool', async () => {
+    const user = await api.subscriber(admin);
+    const other = await api.subscriber(admin);
+    expectOk(await api.post('/vpn_peers/self', {}, user.token));
+    expectOk(await api.post('/vpn_peers/self', {}, other.token));
+    expectOk(await api.put(`/admin/users/${other.id}/status`, { status: 'blocked' }, admin.token));
+    const { status, text } = await scrape(`${api.url}/metrics`, `Bearer ${TOKEN}`);
+    expect(status).toBe(200);
+    expect(text).toContain('vpn_peers{server="1",status="active"} 1\n');
+    expect(text).toContain('vpn_peers{server="1",status="suspended"} 1\n');
+    expect(text).toContain('vpn_pool_addresses{server="1"} 1021\n');
+    expect(text).toContain('vpn_pool_used{server="1"} 2\n');
+    expect(text).toContain('vpn_pool_days_left{server="1"} 3566.5\n');
+    expect(text).toContain('vpn_server_held_removals{server="1"} 0\n');
+    expect(text).toContain('process_resident_memory_bytes');
+  });
+
+  it('beside the API are for those who know the token', async () => {
+    expect(await scrape(`${api.url}/metrics`)).toMatchObject({ status: 401 });
+    expect(await scrape(`${api.url}/metrics`, 'Bearer wrong')).toMatchObject({ status: 401 });
+    expect(await scrape(`${api.url}/metrics`, `Bearer ${admin.token}`)).toMatchObject({ status: 401 });
+  });
+
+  it('have a port of their own, with nothing else on it', async () => {
+    const base = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
+    expect((await scrape(`${base}/metrics`)).text).toContain('vpn_peers{');
+    expect(await scrape(`${base}/auth/me`)).toMatchObject({ status: 404 });
+  });
+
+  it('are not there unless they are asked for', async () => {
+    const silent = await TestApi.start();
+    expect(await scrape(`${silent.url}/metrics`)).toMatchObject({ status: 404 });
+    expect(silent.app.get(MetricsServer).port).toBeUndefined();
+    await silent.stop();
+  });
+});
