@@ -158,6 +158,22 @@ describe('a service in production', () => {
   });
 });
 
+describe('a service that is split by roles', () => {
+  it('has jobs without HTTP, which bring peers to their server for an API that does not', async () => {
+    const dataDirectory = await dataFolder();
+    const settings = { WG_APPLY_ENABLED: '1', WG_INTERFACE: 'vpn-none' };
+    const api = await Service.start({ dataDirectory, environment: { ROLES: 'api', ...settings } });
+    const worker = Service.spawn({ dataDirectory, environment: { ROLES: 'jobs', ...settings, METRICS_PORT: '0' } });
+    await poll(() => (worker.output.includes('running the jobs') ? true : undefined));
+    expect(worker.output).not.toContain('API  ');
+    // There is no such interface here: that the worker has asked for it is what the server's row says.
+    await poll(() => (worker.output.includes('a WireGuard server could not be told') ? true : undefined));
+    expect(api.output).not.toContain('a WireGuard server could not be told');
+    expect(await worker.stop()).toBe(0);
+    expect(await api.stop()).toBe(0);
+  });
+});
+
 describe('two services on one port', () => {
   it('are one: the second says that the port is taken', async () => {
     const dataDirectory = await dataFolder();
