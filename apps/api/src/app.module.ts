@@ -8,10 +8,12 @@ import { SubscriptionsModule } from '#subscriptions';
 import { TariffsModule } from '#tariffs';
 import { WireGuardModule } from '#wireguard';
 import { AdminUsersController } from './admin/admin-users.controller.js';
+import { AdminServersController } from './admin/admin-servers.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HttpModule } from './http/http.module.js';
 import { PaymentsController } from './payments/payments.controller.js';
+import { ServersController } from './servers/servers.controller.js';
 import { TariffsController } from './tariffs/tariffs.controller.js';
 import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
 
@@ -24,7 +26,9 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     VpnPeersController,
     TariffsController,
     PaymentsController,
+    ServersController,
     AdminUsersController,
+    AdminServersController,
   ],
 })
 export class AppModule {

@@ -84,6 +84,16 @@ export class AddressesRepository {
     );
   }
 
+  /** How many of a server's addresses peers have, and how many there are. */
+  async usage(serverId: number): Promise<{ readonly taken: number; readonly total: number }> {
+    const [row] = await this.uow.manager.query<{ taken: number; total: number }[]>(
+      `SELECT count(*) FILTER (WHERE free_at IS NULL)::int AS taken, count(*)::int AS total
+       FROM vpn_server_addresses WHERE server_id = $1`,
+      [serverId],
+    );
+    return row ?? { taken: 0, total: 0 };
+  }
+
   /** Gives an address back; it rests before the next peer gets it. */
   async release(serverId: number, address: string): Promise<void> {
     await this.uow.manager.query('UPDATE vpn_server_addresses SET free_at = $3 WHERE server_id = $1 AND address = $2', [

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { UnitOfWork } from '#platform';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { AddressesRepository } from './addresses.repository.js';
+import { FirstServer } from './first-server.service.js';
 import { Servers } from './servers.service.js';
 import { WireGuardModule } from './wireguard.module.js';
 
@@ -101,7 +102,7 @@ describe('the first server', () => {
   it('has a key pair made for it once when none is set', async () => {
     const servers = open.rooms.get(Servers);
     const before = await servers.get(serverId);
-    await servers.onApplicationBootstrap();
+    await open.rooms.get(FirstServer).onApplicationBootstrap();
     expect(await servers.get(serverId)).toEqual(before);
     expect(await servers.privateKey(serverId)).toMatch(/=$/);
     const stored = await open.rooms

@@ -1,7 +1,7 @@
 import { hostRefused, type HostShell } from './host-shell.js';
 import { generateKeyPair, isKey, type KeyPair, publicKeyOf } from './keys.js';
 import { parseSingleNetwork } from './networks.js';
-import { parseDump } from './wg-dump.js';
+import { parseDump, parseInterfaceKey } from './wg-dump.js';
 import {
   type LivePeer,
   type PeerMaterial,
@@ -21,6 +21,11 @@ export interface HostOptions {
 
 /** What Linux takes as the name of an interface (15 bytes), less what wg(8) would read as an option. */
 const INTERFACE = /^[a-zA-Z0-9_=+.][a-zA-Z0-9_=+.-]{0,14}$/;
+
+export function isInterfaceName(text: string): boolean {
+  return INTERFACE.test(text);
+}
+
 /** 10 000 peers take less than 2 s in all; a host that needs longer for one command hangs. */
 const TIMEOUT_SECONDS = 10;
 /**
@@ -47,7 +52,7 @@ export class HostProvider implements WireGuardProvider {
     private readonly shell: HostShell,
     private readonly options: HostOptions,
   ) {
-    if (!INTERFACE.test(options.interface)) throw hostRefused('grammar');
+    if (!isInterfaceName(options.interface)) throw hostRefused('grammar');
     this.chooses = options.keysFrom === 'host' ? 'keys' : 'nothing';
   }
 
@@ -89,6 +94,10 @@ export class HostProvider implements WireGuardProvider {
       peerId: null,
       remoteId: null,
     }));
+  }
+
+  async serverKey(): Promise<string | null> {
+    return parseInterfaceKey(await this.wg(['show', this.options.interface, 'dump']));
   }
 
   close(): Promise<void> {

@@ -26,6 +26,19 @@ export function parseSubnet(text: string): Subnet | undefined {
   return { cidr: `${numberToAddress(first)}/${prefix}`, prefix, first, last: first + size - 1 };
 }
 
+/** Locally assigned (RFC 4193): what begins with fd. */
+const ULA = /^fd[0-9a-f]{2}:/;
+/** At most /112, so that the 16 bits of the widest IPv4 network fit behind the prefix. */
+const SUBNET6_PREFIXES = { widest: 64, narrowest: 112 };
+
+/** Reads a unique local IPv6 network from /64 to /112; host bits are cleared. Undefined when it is none. */
+export function parseSubnet6(text: string): string | undefined {
+  const network = text.includes('/') ? parseNetwork(text) : undefined;
+  const prefix = Number(network?.split('/')[1]);
+  const fits = prefix >= SUBNET6_PREFIXES.widest && prefix <= SUBNET6_PREFIXES.narrowest;
+  return network !== undefined && ULA.test(network) && fits ? network : undefined;
+}
+
 /** The server's own address: the first one of its network. */
 export function serverAddress(subnet: Subnet): string {
   return numberToAddress(subnet.first + 1);

@@ -51,6 +51,13 @@ export class Providers implements OnModuleDestroy {
     return provider;
   }
 
+  /** Lets go of a server that is not there any more. */
+  release(serverId: number): void {
+    const known = this.opened.get(serverId);
+    this.opened.delete(serverId);
+    if (known !== undefined) this.letGo(known.provider);
+  }
+
   async onModuleDestroy(): Promise<void> {
     await Promise.allSettled([...this.opened.values()].map(({ provider }) => provider.close()));
   }

@@ -1,6 +1,8 @@
 /** How a server is spoken to. Kept sealed, as JSON: it holds keys and passwords. */
 export type ServerAccess = LocalAccess | SshAccess | EasyAccess;
 
+export const ACCESS_KINDS = ['ssh', 'local', 'wg-easy'] as const satisfies readonly ServerAccess['kind'][];
+
 /** `wg` on the machine that this process runs on. */
 export interface LocalAccess {
   readonly kind: 'local';

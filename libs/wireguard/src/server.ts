@@ -13,6 +13,8 @@ export type ServerProvider = (typeof SERVER_PROVIDERS)[number];
 export interface Server {
   readonly id: number;
   readonly name: string;
+  /** Described by the WG_* settings: every start brings its row up to date with them. */
+  readonly fromSettings: boolean;
   readonly status: ServerStatus;
   /** What the app lets people choose by: `eu-central`. */
   readonly region: string;
@@ -36,4 +38,25 @@ export interface Server {
   readonly adopted: boolean;
   readonly dns: readonly string[];
   readonly mtu: number;
+}
+
+/** The operator's word, or what the sweep found out: `unreachable` has failed too often in a row, and gets no new peers either. */
+export const SERVER_STATES = [...SERVER_STATUSES, 'unreachable'] as const;
+export type ServerState = (typeof SERVER_STATES)[number];
+
+/** A server as it stands, with what is on it. */
+export interface ServerOverview extends Server {
+  readonly state: ServerState;
+  readonly peers: {
+    readonly pending: number;
+    readonly active: number;
+    readonly suspended: number;
+    readonly removing: number;
+  };
+  /** How many peers fit: its capacity, or the addresses it has if those are fewer. */
+  readonly maxPeers: number;
+  /** From 0, empty, to 1, full, in hundredths. */
+  readonly load: number;
+  /** Whether devices can connect, as far as we know: of a server that we do not speak to we know nothing bad. */
+  readonly isOnline: boolean;
 }

@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Clock } from '#kernel';
-import { UnitOfWork } from '#platform';
+import { Clock, DomainError } from '#kernel';
+import { refuseOn, UnitOfWork } from '#platform';
 import { ServerEntity } from './server.entity.js';
-import { type Server, type ServerProvider } from './server.js';
+import {
+  type Server,
+  type ServerOverview,
+  type ServerProvider,
+  type ServerState,
+  type ServerStatus,
+} from './server.js';
 
 /** What the settings say of the first server. */
 export interface DescribedServer {
@@ -25,20 +31,81 @@ export interface Placement {
   readonly region?: string | undefined;
 }
 
+/** What an operator may write of a server. */
+export type ServerColumns = Omit<Server, 'id' | 'fromSettings'> & { readonly sealedAccess: string | null };
+
 const FIRST_NAME = 'default';
 
-/** A server that failed this often in a row gets new peers only where there is no other: they wait for it. */
+/**
+ * A server that failed this often in a row is shown as unreachable, and gets new peers only where there is no other: they wait for
+ * it.
+ */
 const UNREACHABLE_AFTER = 5;
 
+const NAME_TAKEN = { vpn_servers_name_key: 'server_already_exists' } as const;
+const HAS_PEERS = { vpn_peers_address_fkey: 'server_in_use' } as const;
+
+/** All addresses of the subnet but the network's, the server's and the broadcast one. */
+const MAX_PEERS = 'LEAST(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3)';
+/** What nobody speaks to cannot fail; what an operator has switched off is not asked. */
+const IS_UNREACHABLE = `(s.applies AND s.status <> 'disabled' AND COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER})`;
+
+/** Peers are only counted where that decides anything: with several servers to choose from, or a capacity. */
 const ROOMIEST = `
-  SELECT s.id FROM vpn_servers s
-  LEFT JOIN vpn_server_health h ON h.server_id = s.id
-  CROSS JOIN LATERAL (SELECT count(*) AS peers FROM vpn_peers p WHERE p.server_id = s.id) AS taken
-  WHERE s.status = 'active'
-    AND ($1::int IS NULL OR s.id = $1) AND ($2::text IS NULL OR s.region = $2)
-    AND (s.capacity IS NULL OR taken.peers < s.capacity)
-  ORDER BY COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER}, taken.peers::float / COALESCE(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3), s.id
+  WITH possible AS (
+    SELECT s.id, s.capacity, ${IS_UNREACHABLE} AS is_unreachable, ${MAX_PEERS} AS max_peers, count(*) OVER () AS choices
+    FROM vpn_servers s
+    LEFT JOIN vpn_server_health h ON h.server_id = s.id
+    WHERE s.status = 'active' AND ($1::int IS NULL OR s.id = $1) AND ($2::text IS NULL OR s.region = $2)
+  )
+  SELECT s.id FROM possible s
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS peers FROM vpn_peers p
+    WHERE p.server_id = s.id AND (s.choices > 1 OR s.capacity IS NOT NULL)) AS taken
+  WHERE s.capacity IS NULL OR taken.peers < s.capacity
+  ORDER BY s.is_unreachable, taken.peers / s.max_peers, s.id
   LIMIT 1`;
+
+const OVERVIEW = `
+  SELECT s.id, s.name, s.from_settings, s.status, s.region, s.country, s.provider, s.applies, s.endpoint, s.public_key,
+    s.subnet, s.subnet6, s.capacity, s.preshared_keys, s.adopted, s.dns, s.mtu,
+    CASE WHEN ${IS_UNREACHABLE} THEN 'unreachable' ELSE s.status END AS state, ${MAX_PEERS}::int AS max_peers, on_it.*
+  FROM vpn_servers s
+  LEFT JOIN vpn_server_health h ON h.server_id = s.id
+  CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE p.status = 'pending')::int AS pending,
+      count(*) FILTER (WHERE p.status = 'active')::int AS active,
+      count(*) FILTER (WHERE p.status = 'suspended')::int AS suspended,
+      count(*) FILTER (WHERE p.status = 'removing')::int AS removing
+    FROM vpn_peers p WHERE p.server_id = s.id) AS on_it
+  WHERE ($1::int IS NULL OR s.id = $1)
+  ORDER BY s.id`;
+
+interface OverviewRow {
+  id: number;
+  name: string;
+  from_settings: boolean;
+  status: ServerStatus;
+  region: string;
+  country: string | null;
+  provider: ServerProvider;
+  applies: boolean;
+  endpoint: string;
+  public_key: string;
+  subnet: string;
+  subnet6: string | null;
+  capacity: number | null;
+  preshared_keys: boolean;
+  adopted: boolean;
+  dns: string[];
+  mtu: number;
+  state: ServerState;
+  max_peers: number;
+  pending: number;
+  active: number;
+  suspended: number;
+  removing: number;
+}
 
 @Injectable()
 export class ServersRepository {
@@ -51,8 +118,59 @@ export class ServersRepository {
     return this.uow.repository(ServerEntity).findOneBy({ id });
   }
 
-  get(id: number): Promise<Server> {
-    return this.uow.repository(ServerEntity).findOneByOrFail({ id });
+  /** @throws DomainError server_not_found */
+  async get(id: number): Promise<Server> {
+    const server = await this.find(id);
+    if (server === null) throw new DomainError('server_not_found');
+    return server;
+  }
+
+  /** The server, which nobody else changes or deletes until this transaction ends. @throws DomainError server_not_found */
+  async lock(id: number): Promise<Server> {
+    this.uow.assertOpen();
+    const lock = { mode: 'pessimistic_write' } as const;
+    const server = await this.uow.repository(ServerEntity).findOne({ where: { id }, lock });
+    if (server === null) throw new DomainError('server_not_found');
+    return server;
+  }
+
+  /** All servers as they stand, by id, or one of them. */
+  async overviews(id: number | null): Promise<readonly ServerOverview[]> {
+    return (await this.uow.manager.query<OverviewRow[]>(OVERVIEW, [id])).map(toOverview);
+  }
+
+  /** @throws DomainError server_already_exists */
+  async insert({ dns, ...columns }: ServerColumns): Promise<number> {
+    const rows = this.uow.repository(ServerEntity);
+    const row = rows.create({ ...columns, dns: [...dns], createdAt: this.clock.now() });
+    return (await refuseOn(NAME_TAKEN, () => rows.save(row))).id;
+  }
+
+  /** @throws DomainError server_already_exists */
+  async update(id: number, { dns, ...columns }: Partial<ServerColumns>): Promise<void> {
+    const change = { ...columns, ...(dns === undefined ? {} : { dns: [...dns] }) };
+    if (Object.keys(change).length === 0) return;
+    await refuseOn(NAME_TAKEN, () => this.uow.repository(ServerEntity).update({ id }, change));
+  }
+
+  /** @throws DomainError server_in_use */
+  async delete(id: number): Promise<void> {
+    await refuseOn(HAS_PEERS, () => this.uow.repository(ServerEntity).delete({ id }));
+  }
+
+  /** Whether any peer has its place there, suspended ones too. */
+  async hasPeers(id: number): Promise<boolean> {
+    const rows: unknown[] = await this.uow.manager.query('SELECT 1 FROM vpn_peers WHERE server_id = $1 LIMIT 1', [id]);
+    return rows.length > 0;
+  }
+
+  /** Whether a key is still on the server that is to leave it. */
+  async hasLeftovers(id: number): Promise<boolean> {
+    const rows: unknown[] = await this.uow.manager.query(
+      'SELECT 1 FROM vpn_peer_leftovers WHERE server_id = $1 LIMIT 1',
+      [id],
+    );
+    return rows.length > 0;
   }
 
   list(): Promise<readonly Server[]> {
@@ -114,4 +232,32 @@ export class ServersRepository {
     const { id } = await rows.save(row);
     return this.get(id);
   }
+}
+
+function toOverview(row: OverviewRow): ServerOverview {
+  const { pending, active, suspended, removing, max_peers: maxPeers } = row;
+  return {
+    id: row.id,
+    name: row.name,
+    fromSettings: row.from_settings,
+    status: row.status,
+    region: row.region,
+    country: row.country,
+    provider: row.provider,
+    applies: row.applies,
+    endpoint: row.endpoint,
+    publicKey: row.public_key,
+    subnet: row.subnet,
+    subnet6: row.subnet6,
+    capacity: row.capacity,
+    presharedKeys: row.preshared_keys,
+    adopted: row.adopted,
+    dns: row.dns,
+    mtu: row.mtu,
+    state: row.state,
+    peers: { pending, active, suspended, removing },
+    maxPeers,
+    load: Math.min(100, Math.round((100 * (pending + active + suspended + removing)) / maxPeers)) / 100,
+    isOnline: row.state !== 'unreachable' && row.state !== 'disabled',
+  };
 }

@@ -1,33 +1,40 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DomainError, invalidField } from '#kernel';
-import { SecretBox, Settings, UnitOfWork } from '#platform';
+import { Injectable } from '@nestjs/common';
+import { isDeepStrictEqual } from 'node:util';
+import { addSeconds, Clock, DomainError, invalidField, type Listing, type Page } from '#kernel';
+import { Idempotency, SecretBox, Settings, UnitOfWork } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
-import { generateKeyPair } from './keys.js';
-import { parseSubnet } from './networks.js';
-import { type Server } from './server.js';
+import { Providers } from './providers.service.js';
+import { type Server, type ServerOverview } from './server.js';
 import { type SealedAccess, type ServerAccess } from './server-access.js';
-import { type DescribedServer, type Placement, ServersRepository } from './servers.repository.js';
-
-const DEVELOPMENT_ENDPOINT = '127.0.0.1:51820';
+import { type ServerChange, type ServerDraft } from './server-draft.js';
+import { type Placement, type ServerColumns, ServersRepository } from './servers.repository.js';
+import { bareHostname, isAllowedHost } from './target-address.js';
 
 export { type Placement } from './servers.repository.js';
 
+/** How long the catalogue may be old on another instance, in seconds; on this one a change shows at once. */
+const CACHE_SECONDS = 1;
+
+/** What an operator may change of the server that the settings describe: of this they say nothing. */
+const NOT_OF_SETTINGS: ReadonlySet<string> = new Set(['name', 'status', 'region', 'country', 'capacity', 'subnet6']);
+
 /** The WireGuard servers there are. */
 @Injectable()
-export class Servers implements OnApplicationBootstrap {
+export class Servers {
+  private known: { readonly servers: Promise<readonly ServerOverview[]>; readonly until: Date } | undefined;
+
   constructor(
     private readonly settings: Settings,
     private readonly uow: UnitOfWork,
     private readonly repository: ServersRepository,
     private readonly addresses: AddressesRepository,
+    private readonly providers: Providers,
+    private readonly idempotency: Idempotency,
     private readonly box: SecretBox,
+    private readonly clock: Clock,
   ) {}
 
-  async onApplicationBootstrap(): Promise<void> {
-    await this.ensureFirst();
-  }
-
-  /** A server that a row points to. */
+  /** @throws DomainError server_not_found */
   get(id: number): Promise<Server> {
     return this.repository.get(id);
   }
@@ -35,6 +42,86 @@ export class Servers implements OnApplicationBootstrap {
   /** All servers, by id. */
   list(): Promise<readonly Server[]> {
     return this.repository.list();
+  }
+
+  /** A server with what is on it. @throws DomainError server_not_found */
+  async overview(id: number): Promise<ServerOverview> {
+    const [overview] = await this.repository.overviews(id);
+    if (overview === undefined) throw new DomainError('server_not_found');
+    return overview;
+  }
+
+  /** A page of all servers, with what is on them. */
+  async overviews(page: Page): Promise<Listing<ServerOverview>> {
+    return pageOf(await this.repository.overviews(null), page);
+  }
+
+  /** A page of the servers that people may choose. The answer may be one second old. */
+  async catalogue(page: Page): Promise<Listing<ServerOverview>> {
+    const now = this.clock.now();
+    if (this.known === undefined || now >= this.known.until) {
+      const servers = this.repository.overviews(null);
+      this.known = { servers, until: addSeconds(now, CACHE_SECONDS) };
+      servers.catch(() => (this.known = undefined)); // a failure is not worth remembering
+    }
+    const active = (await this.known.servers).filter(({ status }) => status === 'active');
+    return pageOf(active, page);
+  }
+
+  /**
+   * Adds a server, its address pool filled. Until it is adopted, peers there that we do not know are left alone.
+   * @throws DomainError server_already_exists | validation_error
+   */
+  add(draft: ServerDraft): Promise<ServerOverview> {
+    return this.idempotency.creating(
+      () => this.writing(() => this.insert(draft)),
+      (id) => this.overview(id),
+    );
+  }
+
+  /**
+   * Changes what is given and leaves the rest. How a server is reached is replaced as a whole: a secret kept for one address is
+   * never sent to another.
+   * @throws DomainError server_not_found | server_already_exists | server_in_use | server_from_settings | validation_error
+   */
+  change(id: number, change: ServerChange): Promise<ServerOverview> {
+    return this.writing(async () => {
+      const before = await this.repository.lock(id);
+      const { access, ...given } = change;
+      const columns = differing(given, before);
+      const fields = [...Object.keys(columns), ...(access === undefined ? [] : ['access'])];
+      if (before.fromSettings && !fields.every((field) => NOT_OF_SETTINGS.has(field)))
+        throw new DomainError('server_from_settings');
+      const after = { ...before, ...columns };
+      const known = await this.accessOf(id);
+      if (access !== undefined) this.assertAllowed(access);
+      assertFits(after, access ?? known);
+      await this.repository.update(id, { ...columns, ...this.sealed(access, known) });
+      if (after.subnet !== before.subnet) await this.addresses.fill(after);
+      // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
+      if (isAnother(before, after) && (await this.repository.hasPeers(id))) throw new DomainError('server_in_use');
+      return this.overview(id);
+    });
+  }
+
+  /** From now on it gets no new peers, and keeps those it has. @throws DomainError server_not_found */
+  drain(id: number): Promise<ServerOverview> {
+    return this.change(id, { status: 'draining' });
+  }
+
+  /**
+   * Forgets a server that nothing is left on.
+   * @throws DomainError server_not_found | server_in_use | server_from_settings
+   */
+  remove(id: number): Promise<void> {
+    return this.writing(async () => {
+      const { fromSettings, applies } = await this.repository.lock(id);
+      if (fromSettings) throw new DomainError('server_from_settings');
+      // Where nobody takes leftovers off, there is nobody to wait for: the next export does not name them.
+      if (applies && (await this.repository.hasLeftovers(id))) throw new DomainError('server_in_use');
+      await this.repository.delete(id);
+      this.uow.afterCommit(() => this.providers.release(id));
+    });
   }
 
   /**
@@ -65,53 +152,91 @@ export class Servers implements OnApplicationBootstrap {
     return sealed === null ? null : this.box.open(sealed);
   }
 
-  /**
-   * Brings the first server's row up to date with the WG_* settings, so that nobody has to register it. Where no public key is
-   * set (development), a pair is made once and kept, so that `cli servers export` gives a server that devices can connect to.
-   */
-  private async ensureFirst(): Promise<void> {
-    const { serverPublicKey, endpoint, subnet, dns, mtu, keyPolicy, applies, presharedKeys } = this.settings.wireguard;
-    await this.uow.run(async () => {
-      const existing = await this.repository.lockFirst();
-      const server = await this.repository.saveFirst(existing, {
-        endpoint: endpoint ?? existing?.endpoint ?? DEVELOPMENT_ENDPOINT,
-        subnet: parseSubnet(subnet)?.cidr ?? subnet,
-        dns,
-        mtu,
-        provider: keyPolicy,
-        applies,
-        presharedKeys,
-        sealedAccess: await this.sealedFor(existing),
-        keys: this.keysFor(existing, serverPublicKey),
-      });
-      if (server.subnet !== existing?.subnet) await this.addresses.fill(server);
+  private async insert({ access, ...draft }: ServerDraft): Promise<ServerOverview> {
+    if (access !== null) this.assertAllowed(access);
+    assertFits(draft, access);
+    const sealedAccess = access === null ? null : this.seal(access);
+    const id = await this.repository.insert({ ...draft, adopted: false, sealedAccess });
+    await this.addresses.fill(await this.repository.get(id));
+    return this.overview(id);
+  }
+
+  /** @throws DomainError validation_error when this address may not be connected to, or whoever answers there not be trusted */
+  private assertAllowed(access: ServerAccess): void {
+    const { allowPrivateTargets } = this.settings.fleet;
+    if (access.kind === 'ssh') {
+      if (!isAllowedHost(access.host, allowPrivateTargets)) throw notAllowed('host');
+      if (access.fingerprint === null && this.settings.environment === 'production')
+        throw invalidField(['body', 'access', 'fingerprint'], 'field required', 'value_error.missing');
+    }
+    if (access.kind === 'wg-easy' && !isAllowedHost(bareHostname(new URL(access.url)), allowPrivateTargets))
+      throw notAllowed('url');
+  }
+
+  /** The columns that go with a new way to reach it. Another place is another server, whose peers are not ours to remove yet. */
+  private sealed(access: ServerAccess | undefined, known: ServerAccess | null): Partial<ServerColumns> {
+    if (access === undefined) return {};
+    const isElsewhere = known === null || placeOf(known) !== placeOf(access);
+    return { sealedAccess: this.seal(access), ...(isElsewhere ? { adopted: false } : {}) };
+  }
+
+  private seal(access: ServerAccess): string {
+    return this.box.seal(JSON.stringify({ access, fromSettings: false } satisfies SealedAccess));
+  }
+
+  private async accessOf(id: number): Promise<ServerAccess | null> {
+    const sealed = await this.repository.sealedAccess(id);
+    return sealed === null ? null : (JSON.parse(this.box.open(sealed)) as SealedAccess).access;
+  }
+
+  private writing<T>(work: () => Promise<T>): Promise<T> {
+    return this.uow.run(async () => {
+      this.uow.afterCommit(() => (this.known = undefined));
+      return work();
     });
-  }
-
-  /** How the settings say that the first server is reached, sealed; undefined while that is what its row says already. */
-  private async sealedFor(existing: Server | null): Promise<string | null | undefined> {
-    const access = accessOf(this.settings.wireguard);
-    if (access === null) return null;
-    const text = JSON.stringify({ access, fromSettings: true } satisfies SealedAccess);
-    const known = existing === null ? null : await this.repository.sealedAccess(existing.id);
-    return known !== null && this.box.open(known) === text ? undefined : this.box.seal(text);
-  }
-
-  private keysFor(existing: Server | null, given: string | undefined): DescribedServer['keys'] {
-    if (existing !== null && (given === undefined || given === existing.publicKey)) return undefined;
-    if (given !== undefined) return { publicKey: given, sealedPrivateKey: null };
-    const { publicKey, privateKey } = generateKeyPair();
-    return { publicKey, sealedPrivateKey: this.box.seal(privateKey) };
   }
 }
 
-function accessOf({ applies, keyPolicy, host, easy, interface: name }: Settings['wireguard']): ServerAccess | null {
-  if (!applies) return null;
-  if (keyPolicy === 'wg-easy' && easy !== undefined) {
-    const { url, username, password = null, apiKey = null } = easy;
-    return { kind: 'wg-easy', url, username, password, apiKey };
+function pageOf<T>(all: readonly T[], { skip, limit }: Page): Listing<T> {
+  return { items: all.slice(skip, skip + limit), total: all.length };
+}
+
+/** The fields that are given and not so already. */
+function differing(given: Omit<ServerChange, 'access'>, before: Server): Partial<Server> {
+  const fields = Object.keys(given) as (keyof typeof given)[];
+  const changed = fields.filter(
+    (field) => given[field] !== undefined && !isDeepStrictEqual(given[field], before[field]),
+  );
+  return Object.fromEntries(changed.map((field) => [field, given[field]]));
+}
+
+/** Whether peers could not stay: their addresses would be others, or their keys made by somebody else. */
+function isAnother(before: Server, after: Server): boolean {
+  const isEasy = ({ provider }: Server): boolean => provider === 'wg-easy';
+  return before.subnet !== after.subnet || before.subnet6 !== after.subnet6 || isEasy(before) !== isEasy(after);
+}
+
+/** @throws DomainError validation_error when who keeps it, whether we apply, and how it is reached do not go together */
+function assertFits({ provider, applies }: Pick<Server, 'provider' | 'applies'>, access: ServerAccess | null): void {
+  if (!applies && provider === 'db') return;
+  if (!applies) throw invalidField(['body', 'applies'], `value is always true with the provider ${provider}`);
+  if (access === null) throw invalidField(['body', 'access'], 'field required', 'value_error.missing');
+  if ((access.kind === 'wg-easy') !== (provider === 'wg-easy'))
+    throw invalidField(['body', 'access', 'kind'], `a server of the provider ${provider} is not reached this way`);
+}
+
+/** Where it is, without what proves who we are. */
+function placeOf(access: ServerAccess): string {
+  switch (access.kind) {
+    case 'local':
+      return `local ${access.interface}`;
+    case 'ssh':
+      return `ssh ${access.host}:${access.port} ${access.interface}`;
+    case 'wg-easy':
+      return `wg-easy ${access.url}`;
   }
-  if (host === undefined) return { kind: 'local', interface: name };
-  const { fingerprint = null, ...target } = host;
-  return { kind: 'ssh', interface: name, ...target, fingerprint };
+}
+
+function notAllowed(field: 'host' | 'url'): DomainError {
+  return invalidField(['body', 'access', field], 'this address may not be connected to', 'value_error.target');
 }

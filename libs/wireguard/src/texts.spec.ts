@@ -163,7 +163,7 @@ describe('a client config that another program rendered', () => {
   const { privateKey } = generateKeyPair();
   const presharedKey = generateKeyPair().privateKey;
   const text = `\n[Interface]\nPrivateKey = ${privateKey}\nAddress = 10.8.0.7/24, fd00::7/128\n\n[Peer]\nPresharedKey=${presharedKey}\n`;
-  const read = { privateKey, presharedKey, addresses: ['10.8.0.7', 'fd00::7'] };
+  const read = { privateKey, presharedKey, serverPublicKey: null, addresses: ['10.8.0.7', 'fd00::7'] };
 
   it('is read for its keys and addresses, whatever else is in it', () => {
     expect(parseClientConfig(text)).toEqual(read);
@@ -185,7 +185,12 @@ describe('a client config that another program rendered', () => {
       endpoint: 'vpn.example.com:51820',
       allowedIps: '0.0.0.0/0',
     });
-    expect(parseClientConfig(rendered)).toEqual({ privateKey, presharedKey, addresses: ['10.8.0.7'] });
+    expect(parseClientConfig(rendered)).toEqual({
+      privateKey,
+      presharedKey,
+      serverPublicKey: presharedKey,
+      addresses: ['10.8.0.7'],
+    });
   });
 
   it.each([

@@ -46,6 +46,18 @@ export function parseDump(text: string): readonly DumpedPeer[] {
   return peers;
 }
 
+/**
+ * Reads the interface's public key from the same output; null when it has none.
+ * @throws DomainError server_refused (kind `output`)
+ */
+export function parseInterfaceKey(text: string): string | null {
+  const fields = text.slice(0, Math.max(text.indexOf('\n'), 0)).split('\t');
+  if (!isInterfaceLine(fields)) throw hostRefused('output');
+  const [, publicKey = ''] = fields;
+  // A copy, for the reason above.
+  return isKey(publicKey) ? Buffer.from(publicKey).toString() : null;
+}
+
 function isInterfaceLine(fields: readonly string[]): boolean {
   const [privateKey = '', publicKey = '', port = '', fwmark = ''] = fields;
   return fields.length === 4 && isSecret(privateKey) && isSecret(publicKey) && PORT.test(port) && FWMARK.test(fwmark);

@@ -3,7 +3,7 @@ import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
 import { DomainError } from '#kernel';
-import { type Resolve, targetAddress } from './target-address.js';
+import { bareHostname, type Resolve, targetAddress } from './target-address.js';
 import { parseTargetUrl } from './target-address.rules.js';
 
 /** Where a wg-easy answers, and how far it is trusted to be where it says. */
@@ -47,7 +47,7 @@ export class WgEasyHttp {
     const url = parseTargetUrl(target.url);
     if (url === undefined) throw refused('target');
     this.url = url;
-    this.hostname = url.hostname.replace(/^\[(.*)\]$/, '$1');
+    this.hostname = bareHostname(url);
   }
 
   async send(method: 'GET' | 'POST' | 'DELETE', path: string, call: WgEasyCall = {}): Promise<WgEasyAnswer> {

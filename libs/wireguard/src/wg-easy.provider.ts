@@ -106,6 +106,13 @@ export class WgEasyProvider implements WireGuardProvider {
     }));
   }
 
+  /** From the config of any client of ours: no version tells it by itself. */
+  async serverKey(): Promise<string | null> {
+    const client = (await this.clients()).find(isOurs);
+    if (client === undefined) return null;
+    return parseClientConfig(await this.asked((api) => api.config(client)))?.serverPublicKey ?? null;
+  }
+
   close(): Promise<void> {
     this.api = undefined;
     return Promise.resolve();

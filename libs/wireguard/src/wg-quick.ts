@@ -38,6 +38,8 @@ export interface ServerConfig {
 export interface ClientSecrets {
   readonly privateKey: string;
   readonly presharedKey: string | null;
+  /** Null when it is not said. */
+  readonly serverPublicKey: string | null;
   /** Without prefix: what a config says there is the network's (`/24`) as often as the peer's own. */
   readonly addresses: readonly string[];
 }
@@ -107,9 +109,11 @@ export function parseClientConfig(text: string): ClientSecrets | undefined {
   }
   const privateKey = settings.get('Interface PrivateKey') ?? '';
   const presharedKey = settings.get('Peer PresharedKey') ?? null;
+  const serverKey = settings.get('Peer PublicKey') ?? '';
   const addresses = (settings.get('Interface Address') ?? '')
     .split(',')
     .map((item) => item.trim().replace(/\/\d{1,3}$/, ''));
   if (!isKey(privateKey) || (presharedKey !== null && !isKey(presharedKey))) return undefined;
-  return addresses.every((address) => isIP(address) !== 0) ? { privateKey, presharedKey, addresses } : undefined;
+  if (!addresses.every((address) => isIP(address) !== 0)) return undefined;
+  return { privateKey, presharedKey, serverPublicKey: isKey(serverKey) ? serverKey : null, addresses };
 }

@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AddressesRepository } from './addresses.repository.js';
+import { Diagnosis } from './diagnosis.service.js';
+import { FirstServer } from './first-server.service.js';
 import { ServerAddressEntity } from './server-address.entity.js';
 import { ServerHealthEntity } from './server-health.entity.js';
 import { ServerEntity } from './server.entity.js';
@@ -11,7 +13,15 @@ import { Servers } from './servers.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([ServerEntity, ServerAddressEntity, ServerHealthEntity])],
-  providers: [AddressesRepository, Providers, ServerHealthRepository, Servers, ServersRepository],
-  exports: [AddressesRepository, Providers, ServerHealthRepository, Servers],
+  providers: [
+    AddressesRepository,
+    Diagnosis,
+    FirstServer,
+    Providers,
+    ServerHealthRepository,
+    Servers,
+    ServersRepository,
+  ],
+  exports: [AddressesRepository, Diagnosis, Providers, ServerHealthRepository, Servers],
 })
 export class WireGuardModule {}

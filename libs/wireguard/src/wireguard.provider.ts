@@ -65,6 +65,8 @@ export interface WireGuardProvider {
   remove(refs: readonly PeerRef[]): Promise<void>;
   /** What is really there. */
   list(): Promise<readonly LivePeer[]>;
+  /** The server's own public key, as devices must have it; null where it cannot be known. */
+  serverKey(): Promise<string | null>;
   /** Lets go of connections; a later call opens new ones. */
   close(): Promise<void>;
 }

@@ -205,6 +205,27 @@ export function GivenAllowedIps(options: GivenOptions = {}): PropertyDecorator {
   return applyDecorators(field(schema, [isText, check], options), parse);
 }
 
+/** A list of texts; what each has to be is the description's to say. */
+export function GivenTexts({ max, ...options }: GivenOptions & { max: number }): PropertyDecorator {
+  const check = {
+    type: 'type_error.list',
+    msg: `value is not a valid list of at most ${max} texts`,
+    test: (value: unknown) =>
+      Array.isArray(value) && value.length <= max && value.every((item) => typeof item === 'string'),
+  };
+  return field({ type: 'array', items: { type: 'string' }, maxItems: max }, [check], options);
+}
+
+/** An object of one class. */
+export function GivenObject(type: () => new () => object, options: GivenOptions = {}): PropertyDecorator {
+  const check = {
+    type: 'type_error.dict',
+    msg: 'value is not a valid dict',
+    test: (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  };
+  return applyDecorators(field({ type: type() }, [check], options), Type(type), ValidateNested());
+}
+
 /** A list of objects of one class. */
 export function GivenList(
   type: () => new () => object,

@@ -19,6 +19,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
     .addTag('auth', 'Accounts and subscriptions')
     .addTag('vpn_peers', 'Devices')
+    .addTag('servers', 'Where devices can be put')
     .addTag('tariffs', 'What can be had')
     .addTag('payments', 'The ledger')
     .addTag('admin', 'For administrators')

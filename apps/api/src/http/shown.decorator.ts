@@ -49,3 +49,16 @@ export function ShownChoice(name: string, choices: readonly string[], options: S
 export function ShownList(type: () => new () => object, options: ShownOptions = {}): PropertyDecorator {
   return shown({ type: type(), isArray: true }, options);
 }
+
+/** A part of something: 0 none, 1 all, in steps of a hundredth. */
+export function ShownFraction(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'number', format: 'double', minimum: 0, maximum: 1, example: 0.25 }, options);
+}
+
+export function ShownTexts(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'array', items: { type: 'string' } }, options);
+}
+
+export function ShownObject(type: () => new () => object, options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: type() }, options);
+}

@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { isIP } from 'node:net';
+import { DomainError, isError } from '#kernel';
+import { AddressesRepository } from './addresses.repository.js';
+import { isKey } from './keys.js';
+import { parseSubnet, parseSubnet6 } from './networks.js';
+import { Providers } from './providers.service.js';
+import { type Server } from './server.js';
+import { portOf } from './server-draft.js';
+import { type WireGuardProvider } from './wireguard.provider.js';
+
+/** What came of looking at one side of a server. */
+export interface Finding {
+  readonly about: 'settings' | 'connection' | 'public key' | 'addresses';
+  readonly isWell: boolean;
+  /** One line for an operator, without any secret. */
+  readonly says: string;
+}
+
+/** From this part of the addresses on it is time for another server. */
+const NEARLY_ALL = 0.9;
+const LONGEST_CAUSE = 200;
+
+/** Looks a server over from end to end, and changes nothing. */
+@Injectable()
+export class Diagnosis {
+  constructor(
+    private readonly providers: Providers,
+    private readonly addresses: AddressesRepository,
+  ) {}
+
+  async examine(server: Server): Promise<readonly Finding[]> {
+    const faults = faultsOf(server);
+    const settings = finding('settings', faults.length === 0, faults.join('; ') || 'make sense');
+    return [settings, ...(await this.connection(server)), await this.pool(server)];
+  }
+
+  private async connection(server: Server): Promise<readonly Finding[]> {
+    try {
+      const provider = await this.providers.of(server);
+      if (provider === null) return [finding('connection', true, 'none: an operator applies the export')];
+      const live = await provider.list();
+      return [finding('connection', true, `answers, with ${live.length} peers`), await publicKey(server, provider)];
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      return [finding('connection', false, reasonOf(error))];
+    }
+  }
+
+  private async pool({ id, provider }: Server): Promise<Finding> {
+    const { taken, total } = await this.addresses.usage(id);
+    const whose = provider === 'wg-easy' ? ' (wg-easy has a pool of its own)' : '';
+    return finding('addresses', taken < NEARLY_ALL * total, `${taken} of ${total} taken${whose}`);
+  }
+}
+
+/** What makes the configs of devices connect to nothing. */
+function faultsOf({ endpoint, publicKey: key, subnet, subnet6 }: Server): readonly string[] {
+  const host = endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const isOwn = isIP(host) === 0 ? host === 'localhost' : /^(127\.|0\.|::1?$)/.test(host);
+  return [
+    ...(portOf(endpoint) === undefined ? ['the endpoint is not host:port'] : []),
+    ...(isOwn ? [`no device reaches the endpoint ${endpoint}`] : []),
+    ...(isKey(key) ? [] : ['the public key is none']),
+    ...(parseSubnet(subnet) === undefined ? ['the subnet is not an IPv4 network from /16 to /30'] : []),
+    ...(subnet6 === null || parseSubnet6(subnet6) !== undefined ? [] : ['the IPv6 subnet is none that peers can have']),
+  ];
+}
+
+async function publicKey(server: Server, provider: WireGuardProvider): Promise<Finding> {
+  const key = await provider.serverKey();
+  if (key === null) return finding('public key', true, 'cannot be compared yet: the server does not tell it');
+  if (key === server.publicKey) return finding('public key', true, 'is the one that devices are given');
+  return finding('public key', false, `is ${key}, but devices are given ${server.publicKey}`);
+}
+
+function reasonOf({ code, params, cause }: DomainError): string {
+  const why = isError(cause) ? `: ${cause.message.replaceAll(/\s+/g, ' ').slice(0, LONGEST_CAUSE)}` : '';
+  return `${code} (${String(params['kind'] ?? 'unknown')})${why}`;
+}
+
+function finding(about: Finding['about'], isWell: boolean, says: string): Finding {
+  return { about, isWell, says };
+}
