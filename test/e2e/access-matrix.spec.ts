@@ -8,6 +8,7 @@ interface Scene {
   readonly peerId: number;
   readonly paymentId: number;
   readonly tariffId: number;
+  readonly serverId: number;
   readonly n: number;
 }
 
@@ -84,7 +85,20 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({ status: 'active' }),
     statuses: admins,
   },
+  listServers: { path: () => '/servers', statuses: everybody },
+  listAllServers: { path: () => '/admin/servers', statuses: admins },
+  createServer: { path: () => '/admin/servers', body: ({ n }) => server(`New ${n}`), statuses: admins },
+  getServer: { path: ({ serverId }) => `/admin/servers/${serverId}`, statuses: admins },
+  getServerHealth: { path: ({ serverId }) => `/admin/servers/${serverId}/health`, statuses: admins },
+  updateServer: { path: ({ serverId }) => `/admin/servers/${serverId}`, body: () => ({ mtu: 1400 }), statuses: admins },
+  drainServer: { path: ({ serverId }) => `/admin/servers/${serverId}/drain`, statuses: admins },
+  deleteServer: { path: ({ serverId }) => `/admin/servers/${serverId}`, statuses: admins },
 };
+
+function server(name: string): object {
+  const key = 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=';
+  return { name, status: 'disabled', endpoint: 'vpn.example.com:51820', public_key: key, subnet: '10.9.0.0/29' };
+}
 
 interface Operation {
   readonly method: string;
@@ -119,7 +133,9 @@ async function setScene(): Promise<Scene> {
   const owner = await api.subscriber(admin);
   const { id: peerId } = expectOk(await api.post('/vpn_peers/self', {}, owner.token));
   const { id: paymentId } = expectOk(await api.post('/payments/', { amount: 1 }, owner.token));
-  return { owner, peerId, paymentId, tariffId: await api.tariff(admin, { price: 0 }), n: ++sequence };
+  const n = ++sequence;
+  const { id: serverId } = expectOk(await api.post('/admin/servers', server(`Scene ${n}`), admin.token));
+  return { owner, peerId, paymentId, tariffId: await api.tariff(admin, { price: 0 }), serverId, n };
 }
 
 async function tokenOf(caller: Caller, { owner }: Scene): Promise<string | undefined> {

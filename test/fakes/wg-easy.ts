@@ -53,6 +53,7 @@ const DONE: Reply = { status: 200, json: { success: true } };
 export class FakeWgEasy {
   readonly username = 'admin';
   readonly password = 'correct horse battery';
+  readonly serverKey = 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=';
   readonly clients: FakeClient[] = [];
   /** Every call so far, as `METHOD /path`. */
   readonly calls: string[] = [];
@@ -286,10 +287,9 @@ export class FakeWgEasy {
   }
 
   private config(client: FakeClient): string {
-    const serverKey = 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=';
     const peer = [
       '[Peer]',
-      `PublicKey = ${serverKey}`,
+      `PublicKey = ${this.serverKey}`,
       `PresharedKey = ${client.presharedKey}`,
       'AllowedIPs = 0.0.0.0/0, ::/0',
       'PersistentKeepalive = 0',

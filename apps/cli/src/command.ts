@@ -22,6 +22,9 @@ export interface Command {
 /** A call that is not understood; the message says what is. */
 export class UsageError extends Error {}
 
+/** A call that was understood and done, and found something that is not well; the message says what. */
+export class NotWell extends Error {}
+
 /** Runs `work` with every room open, as the service would have them, and closes them again. */
 export async function withRooms(
   { settings, log }: CommandContext,

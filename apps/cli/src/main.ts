@@ -1,6 +1,6 @@
 import { createLog, loadSettings, SettingsError } from '#platform';
-import { DomainError, ERRORS } from '#kernel';
-import { type Command, UsageError } from './command.js';
+import { DomainError, ERRORS, type FieldIssue } from '#kernel';
+import { type Command, NotWell, UsageError } from './command.js';
 import { demoCommand } from './commands/demo.command.js';
 import { enforceAccessCommand } from './commands/enforce-access.command.js';
 import { migrateCommand } from './commands/migrate.command.js';
@@ -38,7 +38,11 @@ function help(): string {
 
 function describe(error: unknown): string {
   if (error instanceof UsageError) return `${error.message}\n\n${help()}`;
-  if (error instanceof SettingsError) return error.message;
-  if (error instanceof DomainError) return ERRORS[error.code].detail;
+  if (error instanceof SettingsError || error instanceof NotWell) return error.message;
+  if (error instanceof DomainError) return [ERRORS[error.code].detail, ...error.issues.map(describeIssue)].join('\n');
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function describeIssue({ loc, msg }: FieldIssue): string {
+  return `  ${loc.slice(1).join('.')}: ${msg}`;
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isIP } from 'node:net';
 import { DomainError, isError } from '#kernel';
+import { UnreadableSecretError } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { isKey } from './keys.js';
 import { parseSubnet, parseSubnet6 } from './networks.js';
@@ -42,6 +43,7 @@ export class Diagnosis {
       const live = await provider.list();
       return [finding('connection', true, `answers, with ${live.length} peers`), await publicKey(server, provider)];
     } catch (error) {
+      if (error instanceof UnreadableSecretError) return [finding('connection', false, error.message)];
       if (!(error instanceof DomainError)) throw error;
       return [finding('connection', false, reasonOf(error))];
     }

@@ -1,37 +1,77 @@
+import { type INestApplicationContext } from '@nestjs/common';
 import { parseArgs } from 'node:util';
 import { ServerExport } from '#peers';
-import { type Server, Servers } from '#wireguard';
+import { readServerDraft, type Server, Servers } from '#wireguard';
 import { type Command, UsageError, withRooms } from '../command.js';
+import { readJson } from '../json-file.js';
+import { examineServers } from './servers-doctor.js';
+
+interface Call {
+  readonly rooms: INestApplicationContext;
+  readonly servers: Servers;
+  readonly options: Options;
+  /** What stands behind the action without an option's name. */
+  readonly names: readonly string[];
+}
+
+interface Options {
+  readonly server?: string | undefined;
+  readonly file?: string | undefined;
+}
+
+const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
+  async list({ servers }) {
+    for (const server of await servers.list()) print(server);
+  },
+
+  async export({ rooms, servers, options }) {
+    const { id } = await choose(servers, options.server);
+    process.stdout.write(await rooms.get(ServerExport).render(id));
+  },
+
+  async add({ servers, options: { file } }) {
+    if (file === undefined) throw new UsageError('servers add: --file says where its description is');
+    print(await servers.add(readServerDraft(await readJson(file))));
+  },
+
+  async drain({ servers, names: [wanted] }) {
+    if (wanted === undefined) throw new UsageError('servers drain: which one?');
+    const { id } = await choose(servers, wanted);
+    print(await servers.drain(id));
+  },
+
+  async doctor({ rooms, servers, options: { server } }) {
+    const all = await servers.list();
+    const asked = server === undefined ? all.filter(({ status }) => status !== 'disabled') : [named(all, server)];
+    await examineServers(rooms, asked);
+  },
+};
 
 /** WireGuard servers, from the operator's side. */
 export const serversCommand: Command = {
   name: 'servers',
   usage: [
     ['servers list', 'The servers there are'],
-    ['servers export [--server ID]', 'What a server must hold now, as a file for "wg syncconf"'],
+    ['servers add --file FILE', 'Add a server that a JSON file describes (- reads it from stdin)'],
+    ['servers drain ID|NAME', 'Place no new peers on a server'],
+    ['servers doctor [--server ID|NAME]', 'Look servers over from end to end; exit code 1 when one is not well'],
+    ['servers export [--server ID|NAME]', 'What a server must hold now, as a file for "wg syncconf"'],
   ],
   async run(context) {
-    const [action = ''] = context.args;
-    const { values } = readOptions(context.args.slice(1));
-    switch (action) {
-      case 'list':
-        return withRooms(context, async (rooms) => {
-          for (const server of await rooms.get(Servers).list()) process.stdout.write(`${describe(server)}\n`);
-        });
-      case 'export':
-        return withRooms(context, async (rooms) => {
-          const server = await choose(rooms.get(Servers), values.server);
-          process.stdout.write(await rooms.get(ServerExport).render(server.id));
-        });
-      default:
-        throw new UsageError('servers: list or export?');
-    }
+    const [name = '', ...rest] = context.args;
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+    if (action === undefined) throw new UsageError(`servers: ${Object.keys(ACTIONS).join(', ')}?`);
+    const { values, positionals } = readOptions(rest, name === 'drain');
+    return withRooms(context, (rooms) =>
+      action({ rooms, servers: rooms.get(Servers), options: values, names: positionals }),
+    );
   },
 };
 
-function readOptions(args: readonly string[]): { values: { server?: string | undefined } } {
+function readOptions(args: readonly string[], takesName: boolean): { values: Options; positionals: string[] } {
   try {
-    return parseArgs({ args: [...args], options: { server: { type: 'string' } } });
+    const options = { server: { type: 'string' }, file: { type: 'string' } } as const;
+    return parseArgs({ args: [...args], options, allowPositionals: takesName });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
@@ -40,13 +80,21 @@ function readOptions(args: readonly string[]): { values: { server?: string | und
 /** The server that is named, or the only one. */
 async function choose(servers: Servers, wanted: string | undefined): Promise<Server> {
   const all = await servers.list();
-  const found = wanted === undefined ? all : all.filter(({ id, name }) => String(id) === wanted || name === wanted);
-  const [first] = found;
-  if (first === undefined) throw new UsageError(`There is no server "${wanted ?? ''}"`);
-  if (found.length > 1) throw new UsageError('There are several servers: name one with --server');
+  if (wanted !== undefined) return named(all, wanted);
+  const [first, second] = all;
+  if (first === undefined) throw new UsageError('There is no server');
+  if (second !== undefined) throw new UsageError('There are several servers: name one with --server');
   return first;
 }
 
-function describe(server: Server): string {
-  return `${server.id}\t${server.name}\t${server.status}\t${server.endpoint}\t${server.subnet}\t${server.publicKey}`;
+/** By id or name: no name is made of digits alone. */
+function named(all: readonly Server[], wanted: string): Server {
+  const server = all.find(({ id, name }) => String(id) === wanted || name === wanted);
+  if (server === undefined) throw new UsageError(`There is no server "${wanted}"`);
+  return server;
+}
+
+function print(server: Server): void {
+  const { id, name, status, region, provider, endpoint, subnet, publicKey } = server;
+  process.stdout.write(`${[id, name, status, region, provider, endpoint, subnet, publicKey].join('\t')}\n`);
 }
