@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Diagnosis, generateKeyPair, Servers } from '#wireguard';
+import { Diagnosis, generateKeyPair, Providers, Servers } from '#wireguard';
 import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
 import { FakeWgEasy } from '../fakes/wg-easy.js';
 
@@ -92,16 +92,15 @@ describe('POST /admin/servers', () => {
       status: 'draining',
       provider: 'host',
       applies: true,
-      access: { ...SSH, port: 2222, interface: 'wg1' },
       endpoint: '[2001:db8::1]:443',
       capacity: 100,
       preshared_keys: true,
       dns: ['9.9.9.9', '2620:fe::fe'],
       mtu: 1280,
     };
-    const body = await added({ ...full, subnet: '10.21.5.9/16', subnet6: 'fd00:21:0::5/64' });
-    const { access: _, ...shown } = full;
-    expect(body).toMatchObject({ ...shown, subnet: '10.21.0.0/16', subnet6: 'fd00:21::/64', max_peers: 100 });
+    const access = { ...SSH, port: 2222, interface: 'wg1' };
+    const body = await added({ ...full, access, subnet: '10.21.5.9/16', subnet6: 'fd00:21:0::5/64' });
+    expect(body).toMatchObject({ ...full, subnet: '10.21.0.0/16', subnet6: 'fd00:21::/64', max_peers: 100 });
   });
 
   it('gives peers the IPv6 address that goes with their IPv4 one', async () => {
@@ -195,7 +194,7 @@ describe('POST /admin/servers', () => {
   });
 
   it('asks for the fingerprint of a host in production only', async () => {
-    const { fingerprint: _, ...unproven } = SSH;
+    const unproven = { ...SSH, fingerprint: null };
     expect((await post(described({ access: unproven }))).status).toBe(200);
     const production = await TestApi.start({
       environment: {
@@ -420,6 +419,15 @@ describe('PUT /admin/servers/{id}', () => {
     await api.app.get(Servers).adopt(id);
     expect((await put(id, { access: { ...SSH, user: 'other' } })).body.adopted).toBe(true);
     expect((await put(id, { access: { ...SSH, host: 'de2.example.com' } })).body.adopted).toBe(false);
+  });
+
+  it('has the host make the keys of new peers from the change of its provider on', async () => {
+    const { id } = await added({ access: { kind: 'local' } });
+    const chooses = async (): Promise<string | undefined> =>
+      (await api.app.get(Providers).of(await api.app.get(Servers).get(id)))?.chooses;
+    expect(await chooses()).toBe('nothing');
+    expectOk(await put(id, { provider: 'host' }));
+    expect(await chooses()).toBe('keys');
   });
 
   it('refuses a taken name and an unknown server', async () => {

@@ -19,7 +19,8 @@ const ZERO = `${'A'.repeat(43)}=`;
  */
 export class FakeWgHost implements HostShell {
   readonly commands: HostCommand[] = [];
-  readonly privateKey = generateKeyPair().privateKey;
+  readonly privateKey: string;
+  readonly publicKey: string;
   readonly peers = new Map<string, Peer>();
   /** What the next dump answers instead of the truth. */
   lie: string | undefined;
@@ -28,7 +29,9 @@ export class FakeWgHost implements HostShell {
   constructor(
     private readonly interfaceName = 'wg0',
     private readonly prefix = PREFIX,
-  ) {}
+  ) {
+    ({ privateKey: this.privateKey, publicKey: this.publicKey } = generateKeyPair());
+  }
 
   run(command: HostCommand): Promise<string> {
     this.commands.push(command);
@@ -61,7 +64,7 @@ export class FakeWgHost implements HostShell {
   }
 
   private dump(): string {
-    const own = [this.privateKey, generateKeyPair().publicKey, '51820', 'off'].join('\t');
+    const own = [this.privateKey, this.publicKey, '51820', 'off'].join('\t');
     const peers = [...this.peers].map(([key, { presharedKey, allowedIps, received, sent, handshake }]) =>
       [
         key,

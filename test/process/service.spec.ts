@@ -187,12 +187,17 @@ describe('two services on one port', () => {
 });
 
 describe('the command line', () => {
-  const cli = (args: string[], dataDirectory: string): Promise<{ code: number; stdout: string; stderr: string }> =>
+  const cli = (
+    args: string[],
+    dataDirectory: string,
+    input = '',
+  ): Promise<{ code: number; stdout: string; stderr: string }> =>
     new Promise((resolve) => {
       const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory };
-      execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
+      const child = execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
         resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
       );
+      child.stdin?.end(input);
     });
 
   it('helps, and says when it does not understand', async () => {
@@ -225,5 +230,46 @@ describe('the command line', () => {
     }
     expect((await cli(['servers', 'list'], dataDirectory)).stdout).toMatch(/^1\tdefault\tactive\t/);
     expect((await cli(['demo', '--url', 'http://127.0.0.1:1'], dataDirectory)).code).toBe(1);
+  });
+
+  it('adds, drains and looks over servers', async () => {
+    const dataDirectory = await dataFolder();
+    const server = {
+      name: 'Frankfurt 1',
+      endpoint: 'de1.vpn.example.com:51820',
+      public_key: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
+      subnet: '10.20.0.0/24',
+    };
+    const add = (input: unknown): ReturnType<typeof cli> =>
+      cli(['servers', 'add', '--file', '-'], dataDirectory, JSON.stringify(input));
+    expect(
+      await add({ ...server, access: { kind: 'ssh', host: '127.0.0.1', user: '-x', private_key: 'SECRET' } }),
+    ).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Validation error\n {2}access\.user: .*\n {2}access\.private_key: .*\n$/),
+    });
+    expect((await add(server)).stdout).toMatch(/^2\tFrankfurt 1\tactive\t/);
+    expect(await add(server)).toMatchObject({ code: 1, stderr: 'Server already exists\n' });
+    const bad = await cli(['servers', 'add', '--file', '-'], dataDirectory, '{"password": SECRET}');
+    expect([bad.code, bad.stderr]).toEqual([2, expect.not.stringContaining('SECRET')]);
+    expect((await cli(['servers', 'add', '--file', join(dataDirectory, 'no')], dataDirectory)).code).toBe(2);
+    expect((await cli(['servers', 'drain', 'Frankfurt 1'], dataDirectory)).stdout).toMatch(
+      /^2\tFrankfurt 1\tdraining\t/,
+    );
+    expect(await cli(['servers', 'doctor', '--server', '2'], dataDirectory)).toEqual({
+      code: 0,
+      stdout:
+        'ok\tFrankfurt 1\tsettings\tmake sense\n' +
+        'ok\tFrankfurt 1\tconnection\tnone: an operator applies the export\n' +
+        'ok\tFrankfurt 1\taddresses\t0 of 253 taken\n',
+      stderr: '',
+    });
+    // The first server of a service that was told nothing is at an address that no device reaches.
+    expect(await cli(['servers', 'doctor'], dataDirectory)).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('problem\tdefault\tsettings\t'),
+      stderr: 'Found 1 problem\n',
+    });
   });
 });

@@ -97,6 +97,17 @@ describe('what a host is told', () => {
   });
 });
 
+describe('the key of the host itself', () => {
+  it('is what the interface says', async () => {
+    expect(await provider.serverKey()).toBe(host.publicKey);
+  });
+
+  it('is not believed of a host that answers anything else', async () => {
+    host.lie = 'sudo: a password is required\n';
+    await expect(provider.serverKey()).rejects.toMatchObject({ code: 'server_refused', params: { kind: 'output' } });
+  });
+});
+
 describe('hostile input', () => {
   const key = generateKeyPair().publicKey;
 

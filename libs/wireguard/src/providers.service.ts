@@ -15,8 +15,8 @@ import { WgEasyProvider } from './wg-easy.provider.js';
 import { type WireGuardProvider } from './wireguard.provider.js';
 
 interface Opened {
-  /** What it was opened with: another one means that an operator changed how the server is reached. */
-  readonly sealedAccess: string;
+  /** What it was opened with: another one means that an operator changed how the server is reached, or who keeps it. */
+  readonly openedWith: string;
   readonly provider: WireGuardProvider;
 }
 
@@ -41,12 +41,13 @@ export class Providers implements OnModuleDestroy {
     if (!server.applies) return null;
     const sealedAccess = await this.repository.sealedAccess(server.id);
     if (sealedAccess === null) return null;
+    const openedWith = `${server.provider} ${sealedAccess}`;
     const known = this.opened.get(server.id);
-    if (known?.sealedAccess === sealedAccess) return known.provider;
+    if (known?.openedWith === openedWith) return known.provider;
     const provider = await this.open(server, JSON.parse(this.box.open(sealedAccess)) as SealedAccess);
     const meanwhile = this.opened.get(server.id);
-    if (meanwhile?.sealedAccess === sealedAccess) return meanwhile.provider;
-    this.opened.set(server.id, { sealedAccess, provider });
+    if (meanwhile?.openedWith === openedWith) return meanwhile.provider;
+    this.opened.set(server.id, { openedWith, provider });
     if (known !== undefined) this.letGo(known.provider);
     return provider;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { generateKeyPair } from './keys.js';
-import { parseDump } from './wg-dump.js';
+import { parseDump, parseInterfaceKey } from './wg-dump.js';
 
 const { privateKey, publicKey } = generateKeyPair();
 const OWN = `${privateKey}\t${publicKey}\t51820\toff\n`;
@@ -90,4 +90,22 @@ describe('a dump', () => {
     );
     expect(parseDump(`${OWN}${lines.join('\n')}\n`)).toHaveLength(10_000);
   });
+});
+
+describe("the interface's own key", () => {
+  it('is told by the same output, with and without the secrets in it', () => {
+    expect(parseInterfaceKey(OWN)).toBe(publicKey);
+    expect(parseInterfaceKey(`(hidden)\t${publicKey}\t51820\toff\n${PEER.join('\t')}\n`)).toBe(publicKey);
+  });
+
+  it('is not there as long as the interface has none', () => {
+    expect(parseInterfaceKey('(none)\t(none)\t0\toff\n')).toBeNull();
+  });
+
+  it.each(['', '\n', publicKey, `${PEER.join('\t')}\n`, `${privateKey}\tx\t51820\toff\n`])(
+    'is not believed of %j',
+    (text) => {
+      expect(() => parseInterfaceKey(text)).toThrow(expect.objectContaining({ params: { kind: 'output' } }));
+    },
+  );
 });

@@ -95,6 +95,14 @@ describe.each(FAMILIES)('wg-easy %s', (family) => {
       });
     });
 
+    it('tells its own key in the config of a client of ours, and of nobody else', async () => {
+      await open(family);
+      fake.add('the laptop of somebody');
+      expect(await provider.serverKey()).toBeNull();
+      await provider.put([newPeer(7)]);
+      expect(await provider.serverKey()).toBe(fake.serverKey);
+    });
+
     it('is given names of ours only, that no user had a hand in', async () => {
       await open(family);
       await provider.put([newPeer(7), newPeer(2_147_483_647)]);
