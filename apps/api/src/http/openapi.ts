@@ -32,7 +32,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
       if (operation?.requestBody !== undefined) addRefusals(operation.responses, OF_EVERY_BODY);
     }
   }
-  return { ...document, components: { ...document.components, examples: refusalExamples() } };
+  return { ...document, components: { ...document.components, examples: refusalExamples(document) } };
 }
 
 /** Serves the document at /openapi.json and a page to try it at /docs. */

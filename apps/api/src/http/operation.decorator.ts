@@ -44,6 +44,7 @@ const OF_EVERY_CALLER: Readonly<Record<AccessLevel, readonly ErrorCode[]>> = {
   admin: ['not_authenticated', 'invalid_token', 'user_not_active', 'admin_required'],
 };
 
+const EXAMPLES = '#/components/examples/';
 const REQUEST_ID_EXAMPLE = '5f0d7c1e-6f2f-4b0e-8f62-5f6f3f0f8f11';
 
 /**
@@ -116,18 +117,16 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
     responses[status] = {
       description: before === undefined ? detail : `${before.description} · ${detail}`,
       content: {
-        'application/json': { schema, examples: { ...examples, [code]: { $ref: `#/components/examples/${code}` } } },
+        'application/json': { schema, examples: { ...examples, [code]: { $ref: EXAMPLES + code } } },
       },
     };
   }
 }
 
-/** What no documented operation answers: a path or a request that is none of ours. */
-const OF_NO_OPERATION: readonly ErrorCode[] = ['malformed_request', 'route_not_found'];
-
-/** An example of every refusal, for the document's `components.examples`. */
-export function refusalExamples(): Record<string, { value: object }> {
-  const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !OF_NO_OPERATION.includes(code));
+/** An example of every refusal that an operation of the document names, for its `components.examples`. */
+export function refusalExamples({ paths }: OpenAPIObject): Record<string, { value: object }> {
+  const named = JSON.stringify(paths);
+  const codes = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => named.includes(`${EXAMPLES}${code}"`));
   return Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]));
 }
 
