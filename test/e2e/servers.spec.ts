@@ -317,7 +317,7 @@ describe('a server that does not answer', () => {
       [id, failures],
     );
 
-  it('is unreachable after five failures in a row, offline in the catalogue, and gets no new peers', async () => {
+  it('is unreachable after five failures in a row, offline in the catalogue, and gets new peers where there is no other: they wait', async () => {
     const { id, region } = await added({ access: SSH });
     await fail(id, 4);
     expect((await get(id)).body).toMatchObject({ status: 'active', online: true });
@@ -325,7 +325,10 @@ describe('a server that does not answer', () => {
     expect((await get(id)).body).toMatchObject({ status: 'unreachable', online: false });
     api.clock.advance({ seconds: 2 });
     expect(await inCatalogue(id)).toMatchObject({ online: false });
-    expect(await place({ region })).toMatchObject({ status: 503, body: { code: 'no_server_available' } });
+    const { id: other } = await added({ region });
+    expect(await place({ region })).toMatchObject({ status: 200, body: { server_id: other } });
+    expectOk(await put(other, { status: 'draining' }));
+    expect(await place({ region })).toMatchObject({ status: 200, body: { server_id: id, status: 'pending' } });
     expect((await api.get(`/admin/servers/${id}/health`, admin.token)).body).toMatchObject({
       server_id: id,
       status: 'unreachable',

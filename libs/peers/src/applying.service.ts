@@ -47,6 +47,7 @@ export class Applying {
 
   /** Tells every server that has something to be told, and answers how many those were. */
   async applyAll(): Promise<number> {
+    await this.desired.settleWhereNobodyApplies();
     const servers = await this.desired.serversWithWork();
     await Promise.all(servers.map((id) => this.apply(id)));
     return servers.length;
@@ -72,9 +73,9 @@ export class Applying {
   }
 
   private async run(serverId: number): Promise<void> {
-    const server = await this.servers.get(serverId);
-    if (!server.applies || server.status === 'disabled' || (await this.health.isResting(serverId))) return;
     try {
+      const server = await this.servers.get(serverId);
+      if (!server.applies || server.status === 'disabled' || (await this.health.isResting(serverId))) return;
       const provider = await this.providers.of(server);
       const began = performance.now();
       while (provider !== null && (await this.tell(server, provider)));
@@ -89,6 +90,7 @@ export class Applying {
   async note(serverId: number, error: DomainError): Promise<void> {
     const jitter = 0.8 + (0.4 * this.randomness.bytes(1).readUInt8()) / 255;
     const kind = String(error.params['kind'] ?? error.code);
+    if (error.code === 'server_not_found') return; // deleted meanwhile: there is nothing to be told any more
     this.metrics.failed(serverId, kind);
     await this.health.failed(serverId, kind, (failures) => jitter * restSeconds(failures));
     this.log.warn({ err: error, serverId, kind }, 'a WireGuard server could not be told');

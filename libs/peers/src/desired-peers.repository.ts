@@ -120,6 +120,24 @@ export class DesiredPeersRepository {
     );
   }
 
+  /** Where an operator applies the export, wanted is as good as there; so it is on a server that we have stopped applying to. */
+  async settleWhereNobodyApplies(): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE vpn_peers p SET applied_gen = p.desired_gen,
+         status = CASE WHEN p.status = 'pending' THEN 'active' ELSE p.status END
+       FROM vpn_servers s WHERE s.id = p.server_id AND NOT s.applies AND p.applied_gen <> p.desired_gen`,
+    );
+    const rest = addSeconds(this.clock.now(), COOL_DOWN_SECONDS);
+    await this.uow.manager.query(
+      `WITH gone AS (
+         DELETE FROM vpn_peer_leftovers l USING vpn_servers s WHERE s.id = l.server_id AND NOT s.applies
+         RETURNING l.server_id, l.address)
+       UPDATE vpn_server_addresses a SET free_at = $1 FROM gone
+       WHERE a.server_id = gone.server_id AND a.address = gone.address`,
+      [rest],
+    );
+  }
+
   /** Those of these peers that are on this server with this key no more. */
   async vanished(serverId: number, rows: readonly DesiredRow[]): Promise<readonly DesiredRow[]> {
     if (rows.length === 0) return [];

@@ -186,6 +186,26 @@ describe('a server that we apply to', () => {
     expect(keysOnHost()).toEqual([publicKey]);
   });
 
+  it('and is not applied to any more has what it was to have, because an operator gives it that', async () => {
+    const by = await subscriber();
+    const { peer: deleted } = await create(by);
+    host.fault = 'before';
+    const { peer } = await create(by);
+    await peers.delete(by, deleted.id);
+    const data = open.rooms.get(DataSource);
+    await data.query('UPDATE vpn_servers SET applies = false');
+    await applying.applyAll();
+    await data.query('UPDATE vpn_servers SET applies = true');
+    expect((await peers.get(by, peer.id)).status).toBe('active');
+    expect(await freeSince(deleted.address)).not.toBeNull();
+  });
+
+  it('that was deleted meanwhile is nothing to worry about', async () => {
+    await expect(reconciliation.sweep(4711)).rejects.toMatchObject({ code: 'server_not_found' });
+    await applying.within(4711);
+    expect(await open.rooms.get(ServerHealthRepository).find(4711)).toBeNull();
+  });
+
   it('has no packet pass of a user who was blocked, and takes him back with the same key', async () => {
     const by = await subscriber();
     const { peer } = await create(by);

@@ -4,7 +4,7 @@ import { AddressesRepository } from './addresses.repository.js';
 import { generateKeyPair } from './keys.js';
 import { parseSubnet } from './networks.js';
 import { type Server } from './server.js';
-import { type SealedAccess, type ServerAccess } from './server-access.js';
+import { placeOf, type SealedAccess, type ServerAccess } from './server-access.js';
 import { type DescribedServer, ServersRepository } from './servers.repository.js';
 
 const DEVELOPMENT_ENDPOINT = '127.0.0.1:51820';
@@ -36,20 +36,25 @@ export class FirstServer implements OnApplicationBootstrap {
         provider: keyPolicy,
         applies,
         presharedKeys,
-        sealedAccess: await this.sealedFor(existing),
+        ...(await this.reachFor(existing)),
         keys: this.keysFor(existing, serverPublicKey),
       });
       if (server.subnet !== existing?.subnet) await this.addresses.fill(server);
     });
   }
 
-  /** How the settings say that it is reached, sealed; undefined while that is what its row says already. */
-  private async sealedFor(existing: Server | null): Promise<string | null | undefined> {
+  /** How the settings say that it is reached, sealed. Another place is another server, whose peers are not ours to remove yet. */
+  private async reachFor(existing: Server | null): Promise<Pick<DescribedServer, 'sealedAccess' | 'adopted'>> {
     const access = accessOf(this.settings.wireguard);
-    if (access === null) return null;
+    if (access === null) return { sealedAccess: null, adopted: false };
     const text = JSON.stringify({ access, fromSettings: true } satisfies SealedAccess);
-    const known = existing === null ? null : await this.repository.sealedAccess(existing.id);
-    return known !== null && this.box.open(known) === text ? undefined : this.box.seal(text);
+    const sealed = existing === null ? null : await this.repository.sealedAccess(existing.id);
+    const known = sealed === null ? null : this.box.open(sealed);
+    const isElsewhere = known === null || placeOf((JSON.parse(known) as SealedAccess).access) !== placeOf(access);
+    return {
+      sealedAccess: known === text ? undefined : this.box.seal(text),
+      adopted: isElsewhere ? false : undefined,
+    };
   }
 
   private keysFor(existing: Server | null, given: string | undefined): DescribedServer['keys'] {

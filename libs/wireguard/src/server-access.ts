@@ -36,3 +36,15 @@ export interface SealedAccess {
   readonly access: ServerAccess;
   readonly fromSettings: boolean;
 }
+
+/** Where it is, without what proves who we are. */
+export function placeOf(access: ServerAccess): string {
+  switch (access.kind) {
+    case 'local':
+      return `local ${access.interface}`;
+    case 'ssh':
+      return `ssh ${access.host}:${access.port} ${access.interface}`;
+    case 'wg-easy':
+      return `wg-easy ${access.url}`;
+  }
+}

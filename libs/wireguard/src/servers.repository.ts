@@ -21,6 +21,7 @@ export interface DescribedServer {
   readonly presharedKeys: boolean;
   /** Undefined: it stays as it is. */
   readonly sealedAccess: string | null | undefined;
+  readonly adopted: false | undefined;
   /** Undefined: the keys stay as they are. */
   readonly keys: { readonly publicKey: string; readonly sealedPrivateKey: string | null } | undefined;
 }
@@ -218,7 +219,7 @@ export class ServersRepository {
 
   /** Writes the server that the settings describe. */
   async saveFirst(existing: Server | null, described: DescribedServer): Promise<Server> {
-    const { keys, dns, sealedAccess, ...columns } = described;
+    const { keys, dns, sealedAccess, adopted, ...columns } = described;
     const rows = this.uow.repository(ServerEntity);
     const row = rows.create({
       ...(existing === null
@@ -226,6 +227,7 @@ export class ServersRepository {
         : { id: existing.id }),
       ...(keys ?? {}),
       ...(sealedAccess === undefined ? {} : { sealedAccess }),
+      ...(adopted === undefined ? {} : { adopted }),
       ...columns,
       dns: [...dns],
     });

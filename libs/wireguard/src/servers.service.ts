@@ -5,7 +5,7 @@ import { Idempotency, SecretBox, Settings, UnitOfWork } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { Providers } from './providers.service.js';
 import { type Server, type ServerOverview } from './server.js';
-import { type SealedAccess, type ServerAccess } from './server-access.js';
+import { type SealedAccess, type ServerAccess, placeOf } from './server-access.js';
 import { type ServerChange, type ServerDraft } from './server-draft.js';
 import { type Placement, type ServerColumns, ServersRepository } from './servers.repository.js';
 import { bareHostname, isAllowedHost } from './target-address.js';
@@ -223,18 +223,6 @@ function assertFits({ provider, applies }: Pick<Server, 'provider' | 'applies'>,
   if (access === null) throw invalidField(['body', 'access'], 'field required', 'value_error.missing');
   if ((access.kind === 'wg-easy') !== (provider === 'wg-easy'))
     throw invalidField(['body', 'access', 'kind'], `a server of the provider ${provider} is not reached this way`);
-}
-
-/** Where it is, without what proves who we are. */
-function placeOf(access: ServerAccess): string {
-  switch (access.kind) {
-    case 'local':
-      return `local ${access.interface}`;
-    case 'ssh':
-      return `ssh ${access.host}:${access.port} ${access.interface}`;
-    case 'wg-easy':
-      return `wg-easy ${access.url}`;
-  }
 }
 
 function notAllowed(field: 'host' | 'url'): DomainError {

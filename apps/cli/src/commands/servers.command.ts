@@ -5,6 +5,7 @@ import { readServerDraft, type Server, Servers } from '#wireguard';
 import { type Command, UsageError, withRooms } from '../command.js';
 import { readJson } from '../json-file.js';
 import { examineServers } from './servers-doctor.js';
+import { syncServers } from './servers-sync.js';
 
 interface Call {
   readonly rooms: INestApplicationContext;
@@ -17,6 +18,7 @@ interface Call {
 interface Options {
   readonly server?: string | undefined;
   readonly file?: string | undefined;
+  readonly force?: boolean | undefined;
 }
 
 const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
@@ -32,6 +34,12 @@ const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   async add({ servers, options: { file } }) {
     if (file === undefined) throw new UsageError('servers add: --file says where its description is');
     print(await servers.add(readServerDraft(await readJson(file))));
+  },
+
+  async sync({ rooms, servers, options: { server, force = false } }) {
+    const all = await servers.list();
+    const applied = all.filter(({ applies, status }) => applies && status !== 'disabled');
+    await syncServers(rooms, server === undefined ? applied : [named(all, server)], force);
   },
 
   async drain({ servers, names: [wanted] }) {
@@ -53,6 +61,10 @@ export const serversCommand: Command = {
   usage: [
     ['servers list', 'The servers there are'],
     ['servers add --file FILE', 'Add a server that a JSON file describes (- reads it from stdin)'],
+    [
+      'servers sync [--server ID|NAME] [--force]',
+      'Sweep servers now; --force adopts them, and removes however many there are',
+    ],
     ['servers drain ID|NAME', 'Place no new peers on a server'],
     ['servers doctor [--server ID|NAME]', 'Look servers over from end to end; exit code 1 when one is not well'],
     ['servers export [--server ID|NAME]', 'What a server must hold now, as a file for "wg syncconf"'],
@@ -70,7 +82,7 @@ export const serversCommand: Command = {
 
 function readOptions(args: readonly string[], takesName: boolean): { values: Options; positionals: string[] } {
   try {
-    const options = { server: { type: 'string' }, file: { type: 'string' } } as const;
+    const options = { server: { type: 'string' }, file: { type: 'string' }, force: { type: 'boolean' } } as const;
     return parseArgs({ args: [...args], options, allowPositionals: takesName });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));

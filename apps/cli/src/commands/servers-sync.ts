@@ -1,0 +1,44 @@
+import { type INestApplicationContext } from '@nestjs/common';
+import { DomainError } from '#kernel';
+import { Reconciliation, type SweepReport } from '#peers';
+import { type Server } from '#wireguard';
+import { NotWell } from '../command.js';
+
+/** Sweeps these servers now, one line each; with `force` they are adopted, and the brake is let go this once. */
+export async function syncServers(
+  rooms: INestApplicationContext,
+  servers: readonly Server[],
+  force: boolean,
+): Promise<void> {
+  let unwell = 0;
+  for (const { id, name } of servers) {
+    const { line, isWell } = await sync(rooms.get(Reconciliation), id, force);
+    process.stdout.write(`${id}\t${name}\t${line}\n`);
+    if (!isWell) unwell++;
+  }
+  if (unwell > 0) throw new NotWell(`${unwell} of ${servers.length} servers do not hold what they should`);
+}
+
+async function sync(
+  reconciliation: Reconciliation,
+  serverId: number,
+  force: boolean,
+): Promise<{ readonly line: string; readonly isWell: boolean }> {
+  try {
+    const report = await reconciliation.sweep(serverId, { force });
+    if (report === null) return { line: 'is being swept by another instance', isWell: true };
+    return { line: describe(report), isWell: report.held === 0 };
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    return { line: `${error.code}: ${String(error.params['kind'] ?? '')}`, isWell: false };
+  }
+}
+
+function describe({ live, put, suspended, removed, strangers, held }: SweepReport): string {
+  const found = `${live} peers; put ${put}, suspended ${suspended}, removed ${removed}`;
+  return [
+    found,
+    ...(strangers > 0 ? [`${strangers} strangers left alone until the server is adopted (--force)`] : []),
+    ...(held > 0 ? [`${held} removals held back, because they are so many (--force does them)`] : []),
+  ].join('; ');
+}
