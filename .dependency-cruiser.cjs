@@ -37,6 +37,7 @@ const wires = [
   { what: 'the PostgreSQL driver', packages: ['pg'], where: '^libs/platform/src/database/' },
   { what: 'bcrypt', packages: ['bcrypt'], where: String.raw`^libs/auth/src/password-hash\.ts$` },
   { what: 'SSH', packages: ['ssh2'], where: String.raw`^libs/wireguard/src/ssh-connection\.ts$` },
+  { what: 'QR codes', packages: ['qrcode'], where: String.raw`^apps/api/src/vpn-peers/qr-code\.ts$` },
   {
     what: 'Prometheus',
     packages: ['prom-client'],

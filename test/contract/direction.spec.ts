@@ -32,6 +32,7 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
   'wire-bcrypt': ['libs/auth/src/a.ts', `import { hash } from 'bcrypt'; hash;`],
   'wire-ssh': ['libs/auth/src/a.ts', `import ssh2 from 'ssh2'; ssh2;`],
   'wire-promclient': ['libs/auth/src/a.ts', `import { Gauge } from 'prom-client'; Gauge;`],
+  'wire-qrcode': ['apps/api/src/a.ts', `import qrcode from 'qrcode'; qrcode;`],
   'wire-pino': ['libs/auth/src/a.ts', `import { pino } from 'pino'; pino;`],
   'no-cycles': ['libs/auth/src/a.ts', `import { b } from './b.js'; export const a = b;`],
   'no-orphans': ['libs/auth/src/a.ts', 'export const a = 1;'],

@@ -79,6 +79,14 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({ device_name: 'x' }),
     statuses: ownerAndAdmin,
   },
+  rotatePeer: { path: ({ peerId }) => `/vpn_peers/${peerId}/rotate`, statuses: ownerAndAdmin },
+  movePeer: {
+    path: ({ peerId }) => `/vpn_peers/${peerId}/move`,
+    body: () => ({ region: 'default' }),
+    statuses: ownerAndAdmin,
+  },
+  getPeerConfig: { path: ({ peerId }) => `/vpn_peers/${peerId}/config`, statuses: ownerAndAdmin },
+  getPeerQr: { path: ({ peerId }) => `/vpn_peers/${peerId}/qr`, statuses: ownerAndAdmin },
   deletePeer: { path: ({ peerId }) => `/vpn_peers/${peerId}`, statuses: ownerAndAdmin },
   setUserStatus: {
     path: ({ owner }) => `/admin/users/${owner.id}/status`,

@@ -78,6 +78,8 @@ export const ERRORS = {
   no_peer_for_user: { kind: 'not_found', detail: 'No peer found for user' },
   device_limit_reached: { kind: 'conflict', detail: 'device_limit_reached' },
   public_key_taken: { kind: 'conflict', detail: 'public_key_taken' },
+  private_key_not_held: { kind: 'conflict', detail: 'private_key_not_held' },
+  config_too_long_for_qr: { kind: 'conflict', detail: 'config_too_long_for_qr' },
   address_taken: { kind: 'conflict', detail: 'address_taken' },
   server_not_found: { kind: 'not_found', detail: 'Server not found' },
   server_already_exists: { kind: 'conflict', detail: 'Server already exists' },

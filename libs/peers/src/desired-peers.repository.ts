@@ -4,6 +4,7 @@ import { SecretBox, UnitOfWork } from '#platform';
 import { Addresses, COOL_DOWN_SECONDS, type LivePeer, type PeerMaterial } from '#wireguard';
 import { networksOf } from './peer.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
+import { UNCOUNTED } from './peers.repository.js';
 import { type DesiredPeer } from './reconciliation.rules.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
@@ -192,9 +193,13 @@ export class DesiredPeersRepository {
     return row?.total ?? 0;
   }
 
-  /** A key that a peer has again is no leftover. */
+  /** A key that a peer has again is no leftover; the address it left with is given back. */
   async reclaim(serverId: number, publicKey: string): Promise<void> {
-    await this.uow.repository(PeerLeftoverEntity).delete({ serverId, publicKey });
+    const [rows] = await this.uow.manager.query<[{ address: string | null }[], number]>(
+      'DELETE FROM vpn_peer_leftovers WHERE server_id = $1 AND public_key = $2 RETURNING host(address) AS address',
+      [serverId, publicKey],
+    );
+    for (const { address } of rows) if (address !== null) await this.addresses.release(serverId, address);
   }
 
   /** Writes what a server that makes its own keys has made anew for a row: another key, and perhaps another address. */
@@ -204,6 +209,7 @@ export class DesiredPeersRepository {
     await this.uow.run(async () => {
       const rows = this.uow.repository(VpnPeerEntity);
       const { address } = await rows.findOneOrFail({ where: { id: peerId }, lock: { mode: 'pessimistic_write' } });
+      await this.reclaim(serverId, publicKey);
       if (address !== chosen.address) {
         await this.addresses.adopt(serverId, chosen.address);
         await this.addresses.release(serverId, address);
@@ -216,6 +222,7 @@ export class DesiredPeersRepository {
           sealedPresharedKey: presharedKey === null ? null : this.box.seal(presharedKey),
           remoteId,
           ...chosen,
+          ...UNCOUNTED,
         },
       );
     });
@@ -240,6 +247,7 @@ export class DesiredPeersRepository {
       moved.map(({ live }) => live.receivedBytes),
       moved.map(({ live }) => live.sentBytes),
       moved.map(({ live }) => live.lastHandshakeAt),
+      moved.map(({ live }) => live.publicKey),
     ]);
   }
 
@@ -300,8 +308,8 @@ const COUNT_TRAFFIC = `
       SELECT q.id, live.rx AS rx_seen, live.tx AS tx_seen, live.handshake,
         CASE WHEN live.rx >= q.rx_seen THEN live.rx - q.rx_seen ELSE live.rx END AS rx,
         CASE WHEN live.tx >= q.tx_seen THEN live.tx - q.tx_seen ELSE live.tx END AS tx
-      FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[]) AS live (id, rx, tx, handshake)
-      JOIN vpn_peers q ON q.id = live.id AND q.server_id = $1
+      FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[]) AS live (id, rx, tx, handshake, key)
+      JOIN vpn_peers q ON q.id = live.id AND q.server_id = $1 AND q.wg_public_key = live.key
     ) AS step
     WHERE p.id = step.id
     RETURNING p.user_id, step.rx, step.tx

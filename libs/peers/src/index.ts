@@ -6,6 +6,7 @@
 export { Access } from './access.service.js';
 export { Applying } from './applying.service.js';
 export { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerStatus } from './peer.js';
+export { PeerConfigs } from './peer-configs.service.js';
 export { PeersModule } from './peers.module.js';
 export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';
 export { Reconciliation, type SweepReport } from './reconciliation.service.js';

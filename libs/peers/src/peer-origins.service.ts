@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
-import { DomainError, isError } from '#kernel';
+import { DomainError } from '#kernel';
 import { LOG, UnitOfWork } from '#platform';
 import { generateKeyPair, type PeerMaterial, Providers, type Server, type WireGuardProvider } from '#wireguard';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
+import { type Patience } from './patience.js';
 import { type Peer } from './peer.js';
+import { PeersRepository } from './peers.repository.js';
 
 /** A new key for a peer: the device's own, a pair that we or the host made, or all that wg-easy has made for it. */
 export type Origin = { readonly server: Server; readonly publicKey: string } & (
@@ -13,15 +15,13 @@ export type Origin = { readonly server: Server; readonly publicKey: string } & (
   | { readonly kind: 'made'; readonly material: PeerMaterial }
 );
 
-/** A request waits so long for a server to make something; with the rest it stays below 3.5 s. */
-const PATIENCE_MS = 3000;
-
-/** Where the keys of new peers come from. Asked before any row is locked: it may take a server's answer. */
+/** Where the keys of peers come from. Asked before any row is locked: it may take a server's answer. */
 @Injectable()
 export class PeerOrigins {
   constructor(
     private readonly uow: UnitOfWork,
     private readonly providers: Providers,
+    private readonly repository: PeersRepository,
     private readonly desired: DesiredPeersRepository,
     @Inject(LOG) private readonly log: Logger,
   ) {}
@@ -31,22 +31,58 @@ export class PeerOrigins {
     return server.provider === 'wg-easy' || (server.provider === 'host' && clientKey === undefined);
   }
 
-  /** @throws DomainError server_unavailable | server_refused | remote_client_failed */
-  async of(server: Server, clientKey: string | undefined, peerId?: number): Promise<Origin> {
-    const provider = this.asksTheServer(server, clientKey) ? await this.provider(server) : null;
-    if (provider?.chooses === 'everything') return this.made(server, provider, requiredId(peerId));
-    if (clientKey !== undefined) return { kind: 'device', server, publicKey: clientKey };
-    if (provider === null) return { kind: 'pair', server, ...generateKeyPair() };
-    return { kind: 'pair', server, ...(await inTime(provider.generateKeyPair())) };
+  /** @throws DomainError server_unavailable | server_refused | remote_client_failed | address_pool_exhausted */
+  async forNew(server: Server, clientKey: string | undefined, patience: Patience): Promise<Origin> {
+    if (server.provider === 'wg-easy') return this.made(server, await this.repository.nextId(), patience);
+    return clientKey === undefined ? this.pair(server, patience) : { kind: 'device', server, publicKey: clientKey };
   }
 
-  /** Another key for a peer that is there. A server that makes its own keys has to part with the old one first. */
-  async again(server: Server, peer: Peer, remoteId: string | null): Promise<Origin> {
-    if (server.provider === 'wg-easy') {
-      const provider = await this.provider(server);
-      await inTime(provider.remove([{ publicKey: peer.publicKey, remoteId }])).catch(failed);
+  /**
+   * Another key for a peer that is there. A server that makes its own keys has to part with the old one first; if nothing comes
+   * of it, the peer is put back.
+   * @throws as `forNew`
+   */
+  async again(server: Server, peer: Peer, patience: Patience): Promise<Origin> {
+    if (server.provider !== 'wg-easy') return this.pair(server, patience);
+    try {
+      const { remoteId } = await this.repository.keyColumns(peer.id);
+      await this.asked(async () =>
+        patience.of((await this.provider(server)).remove([{ publicKey: peer.publicKey, remoteId }])),
+      );
+      return await this.made(server, peer.id, patience);
+    } catch (error) {
+      await this.repository.changed(server, peer.id);
+      throw error;
     }
-    return this.of(server, undefined, peer.id);
+  }
+
+  /** A peer from nothing, on a server that makes everything itself. @throws DomainError remote_client_failed | address_pool_exhausted */
+  async made(server: Server, peerId: number, patience: Patience): Promise<Origin> {
+    return this.asked(async () => {
+      const provider = await this.provider(server);
+      const making = provider.put([{ peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null }]);
+      try {
+        const [material] = await patience.of(making);
+        if (material === undefined) throw new Error('The server answered nothing');
+        return { kind: 'made', server, publicKey: material.publicKey, material };
+      } catch (error) {
+        this.discard(server, making);
+        throw error;
+      }
+    });
+  }
+
+  /** What a server has made for a row that was not written after all: a note brings it off the server. */
+  async abandon(origin: Origin): Promise<void> {
+    if (origin.kind !== 'made') return;
+    const { publicKey, remoteId } = origin.material;
+    await this.desired.leave(origin.server.id, { publicKey, remoteId, address: null });
+  }
+
+  private async pair(server: Server, patience: Patience): Promise<Origin> {
+    if (server.provider !== 'host') return { kind: 'pair', server, ...generateKeyPair() };
+    const provider = await this.provider(server);
+    return { kind: 'pair', server, ...(await patience.of(provider.generateKeyPair())) };
   }
 
   private async provider(server: Server): Promise<WireGuardProvider> {
@@ -56,24 +92,23 @@ export class PeerOrigins {
     return provider;
   }
 
-  private async made(server: Server, provider: WireGuardProvider, peerId: number): Promise<Origin> {
-    const bare = { peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null };
-    const making = provider.put([bare]);
+  /** Whatever a server refuses is one thing to the caller, unless it is full. */
+  private async asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      const [material] = await inTime(making);
-      if (material === undefined) throw new Error('The server answered nothing');
-      return { kind: 'made', server, publicKey: material.publicKey, material };
-    } catch (error) {
-      this.discard(server, making);
-      return failed(error);
+      return await ask();
+    } catch (cause) {
+      if (!(cause instanceof DomainError)) throw cause;
+      const isFull = cause.params['kind'] === 'pool';
+      throw new DomainError(isFull ? 'address_pool_exhausted' : 'remote_client_failed', { cause });
     }
   }
 
-  /** What comes too late is nobody's: a note brings it off the server. What nobody hears of, the sweep finds. */
+  /** What comes too late is nobody's, and has to go. What nobody hears of, the sweep finds. */
   private discard(server: Server, making: Promise<readonly PeerMaterial[]>): void {
     making
       .then(async (materials) => {
-        for (const material of materials) await this.desired.leave(server.id, { ...material, address: null });
+        for (const { publicKey, remoteId } of materials)
+          await this.desired.leave(server.id, { publicKey, remoteId, address: null });
       })
       .catch((error: unknown) => this.log.debug({ err: error, serverId: server.id }, 'nothing came late'));
   }
@@ -88,31 +123,5 @@ export function privateKeyOf(origin: Origin): string | null {
       return origin.privateKey;
     case 'made':
       return origin.material.privateKey;
-  }
-}
-
-function failed(cause: unknown): never {
-  if (!isError(cause)) throw new DomainError('internal_error', { cause });
-  throw new DomainError('remote_client_failed', { cause });
-}
-
-function requiredId(peerId: number | undefined): number {
-  if (peerId === undefined) throw new Error('A server that makes everything needs the id of the row first');
-  return peerId;
-}
-
-/** What is awaited, or `server_unavailable` when it takes too long. */
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new DomainError('server_unavailable', { params: { kind: 'timeout' } })),
-      PATIENCE_MS,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -7,6 +7,8 @@ import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
+import { PeerConfigs } from './peer-configs.service.js';
+import { PeerKeys } from './peer-keys.service.js';
 import { PeerOrigins } from './peer-origins.service.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { PeersRepository } from './peers.repository.js';
@@ -28,6 +30,8 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Access,
     Applying,
     DesiredPeersRepository,
+    PeerConfigs,
+    PeerKeys,
     PeerOrigins,
     Peers,
     PeersMetrics,
@@ -36,6 +40,6 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Retention,
     ServerExport,
   ],
-  exports: [Access, Applying, Peers, Reconciliation, Retention, ServerExport],
+  exports: [Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport],
 })
 export class PeersModule {}

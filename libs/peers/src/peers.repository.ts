@@ -9,17 +9,32 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
 /** The first change of a row is its creation. */
 export const FIRST_GENERATION = 1;
 
-export interface PeerRow extends Omit<Peer, 'id' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'> {
-  /** Given where the server was told of it before the row was written. */
-  readonly id?: number;
+/** A peer's key, sealed, and what its server calls it; null where servers have no names of their own. */
+export interface PeerKeyColumns {
+  readonly publicKey: string;
   readonly sealedPrivateKey: string | null;
   readonly sealedPresharedKey: string | null;
   readonly remoteId: string | null;
+}
+
+export interface PeerRow extends Omit<Peer, 'id' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'>, PeerKeyColumns {
+  /** Given where the server was told of it before the row was written. */
+  readonly id?: number;
   readonly appliedGeneration: number;
 }
-export type PeerChange = Partial<Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'>>;
+export type PeerChange = Partial<
+  Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'> & typeof UNCOUNTED
+>;
 
-const REFUSALS = { vpn_peers_wg_public_key_key: 'public_key_taken' } as const;
+/** A server begins to count a peer's traffic anew with every key it is told. */
+export const UNCOUNTED = { receivedSeen: 0, sentSeen: 0 };
+
+const REFUSALS = {
+  vpn_peers_wg_public_key_key: 'public_key_taken',
+  // Only a server that chooses addresses itself can choose one that is not free.
+  vpn_peers_server_id_wg_ip_key: 'remote_client_failed',
+  vpn_peers_server_id_wg_ip6_key: 'remote_client_failed',
+} as const;
 
 const COLUMNS = `id, user_id, server_id, device_name, wg_public_key, host(wg_ip) AS wg_ip,
   host(wg_ip6) AS wg_ip6, allowed_ips, status, last_handshake_at, rx_bytes, tx_bytes, created_at`;
@@ -57,7 +72,7 @@ export class PeersRepository {
     private readonly queries: PreparedQueries,
   ) {}
 
-  /** @throws DomainError public_key_taken */
+  /** @throws DomainError public_key_taken | remote_client_failed (an address the server chose is another's) */
   async insert(row: PeerRow): Promise<Peer> {
     const rows = this.uow.repository(VpnPeerEntity);
     const entity = rows.create(row);
@@ -65,7 +80,7 @@ export class PeersRepository {
     return this.get(entity.id);
   }
 
-  /** @throws DomainError public_key_taken */
+  /** @throws DomainError public_key_taken | remote_client_failed (an address the server chose is another's) */
   async update(id: number, change: PeerChange): Promise<void> {
     if (Object.keys(change).length === 0) return;
     await refuseOn(REFUSALS, () => this.uow.repository(VpnPeerEntity).update({ id }, change));
@@ -120,24 +135,14 @@ export class PeersRepository {
     return Number(row?.id);
   }
 
-  async sealedPrivateKey(id: number): Promise<string | null> {
-    return (await this.hidden(id)).sealedPrivateKey;
-  }
-
-  async sealedPresharedKey(id: number): Promise<string | null> {
-    return (await this.hidden(id)).sealedPresharedKey;
-  }
-
-  /** What its server calls it; null where servers have no names of their own. */
-  async remoteId(id: number): Promise<string | null> {
-    return (await this.hidden(id)).remoteId;
-  }
-
-  private hidden(id: number): Promise<Pick<VpnPeerEntity, 'sealedPrivateKey' | 'sealedPresharedKey' | 'remoteId'>> {
-    return this.uow.repository(VpnPeerEntity).findOneOrFail({
+  /** @throws DomainError peer_not_found */
+  async keyColumns(id: number): Promise<PeerKeyColumns> {
+    const row = await this.uow.repository(VpnPeerEntity).findOne({
       where: { id },
-      select: { id: true, sealedPrivateKey: true, sealedPresharedKey: true, remoteId: true },
+      select: { id: true, publicKey: true, sealedPrivateKey: true, sealedPresharedKey: true, remoteId: true },
     });
+    if (row === null) throw new DomainError('peer_not_found');
+    return row;
   }
 
   /** Counts a change of what a server is to hold for a peer; the server is told of it, or, where nobody tells it, it counts as told. */

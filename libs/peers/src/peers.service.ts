@@ -1,22 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { Clock, DomainError, invalidField, type Listing, type Page, Randomness } from '#kernel';
-import { Idempotency, SecretBox, Settings, UnitOfWork } from '#platform';
+import { Clock, DomainError, invalidField, type Listing, type Page } from '#kernel';
+import { Idempotency, Settings, UnitOfWork } from '#platform';
 import { type Principal, Users } from '#auth';
 import { Subscriptions } from '#subscriptions';
-import {
-  address6Of,
-  Addresses,
-  type Placement,
-  publicKeyOf,
-  renderClientConfig,
-  type Server,
-  Servers,
-} from '#wireguard';
+import { address6Of, Addresses, type Placement, type Server, Servers } from '#wireguard';
 import { Applying } from './applying.service.js';
 import { addressesOf, DesiredPeersRepository } from './desired-peers.repository.js';
-import { isWanted, networksOf, type NewPeer, type Peer } from './peer.js';
+import { Patience } from './patience.js';
+import { type NewPeer, type Peer } from './peer.js';
+import { PeerKeys } from './peer-keys.service.js';
 import { type Origin, PeerOrigins, privateKeyOf } from './peer-origins.service.js';
-import { FIRST_GENERATION, type PeerRow, PeersRepository } from './peers.repository.js';
+import { FIRST_GENERATION, type PeerKeyColumns, PeersRepository, UNCOUNTED } from './peers.repository.js';
 
 const EVERYTHING = '0.0.0.0/0, ::/0';
 
@@ -39,7 +33,7 @@ export interface PeerCorrection {
   readonly address?: string | undefined;
 }
 
-/** A user's devices. */
+/** A user's devices. What is said to servers is said outside of any transaction, and a request waits for it 3 s at most. */
 @Injectable()
 export class Peers {
   constructor(
@@ -51,29 +45,28 @@ export class Peers {
     private readonly servers: Servers,
     private readonly addresses: Addresses,
     private readonly idempotency: Idempotency,
-    private readonly box: SecretBox,
     private readonly clock: Clock,
-    private readonly randomness: Randomness,
     private readonly origins: PeerOrigins,
+    private readonly keys: PeerKeys,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
   ) {}
 
   /**
    * Adds a device for a user: by himself, or by an administrator for anybody. The same public key of the same user is the same
-   * device. Where we apply, the server is told before this returns, if it answers within 3 s; otherwise the peer is `pending`.
+   * device. Where we apply, the server is told before this returns; where it does not answer in time, the peer is `pending`.
    * @throws DomainError not_allowed | user_not_found | user_not_active | no_active_subscription | device_limit_reached |
-   *   public_key_taken | address_taken | no_server_available | address_pool_exhausted | server_unavailable |
+   *   public_key_taken | address_taken | no_server_available | address_pool_exhausted | server_unavailable | server_refused |
    *   remote_client_failed
    */
   async create(by: Principal, userId: number, draft: PeerDraft): Promise<NewPeer> {
     if (userId !== by.user.id && !by.user.isAdmin) throw new DomainError('not_allowed');
-    const made = await this.idempotency.creating(
-      async (origin) => this.uow.run(() => this.add(by, userId, draft, origin)),
-      async (id) => this.withPrivateKey(await this.repository.get(id)),
-      () => this.prepare(by, userId, draft),
+    const patience = new Patience();
+    return this.write(
+      patience,
+      () => this.originOfNew(userId, draft, patience),
+      (origin) => this.insert(by, userId, draft, origin),
     );
-    return made.peer.status === 'pending' ? { ...made, peer: await this.told(made.peer) } : made;
   }
 
   /** @throws DomainError peer_not_found | not_allowed */
@@ -93,140 +86,130 @@ export class Peers {
 
   /**
    * Changes what is given and leaves the rest.
-   * @throws DomainError peer_not_found | not_allowed | public_key_taken | address_taken
+   * @throws DomainError peer_not_found | not_allowed | public_key_taken | address_taken | validation_error
    */
   async correct(by: Principal, id: number, correction: PeerCorrection): Promise<Peer> {
-    const { deviceName, allowedIps, publicKey } = correction;
+    const { deviceName, allowedIps } = correction;
+    const publicKey = this.honoured(correction.publicKey);
     const address = by.user.isAdmin ? correction.address : undefined;
     const changed = await this.uow.run(async () => {
       const peer = await this.lock(by, id);
       const server = await this.servers.get(peer.serverId);
-      const hasNewKey = publicKey !== undefined && publicKey !== peer.publicKey;
-      const hasNewAddress = address !== undefined && address !== peer.address;
-      if (server.provider === 'wg-easy' && (hasNewKey || hasNewAddress)) throw keyNotHonoured(hasNewKey);
+      const newKey = publicKey === peer.publicKey ? undefined : publicKey;
+      const newAddress = address === peer.address ? undefined : address;
+      if (newKey !== undefined) requireHonoured(server, 'wg_public_key');
+      if (newAddress !== undefined) requireHonoured(server, 'wg_ip');
+      if (newKey !== undefined) await this.rekey(server, peer, { publicKey: newKey, sealedPrivateKey: null });
       await this.repository.update(id, {
         ...(deviceName === undefined ? {} : { deviceName }),
         ...(allowedIps === undefined ? {} : { allowedIps }),
-        ...(hasNewKey ? { publicKey, sealedPrivateKey: null } : {}),
-        ...(hasNewAddress ? await this.exchange(server, peer, address) : {}),
+        ...(newAddress === undefined ? {} : await this.exchange(server, peer, newAddress)),
       });
-      if (hasNewKey) await this.leave(server, peer, null);
-      if (hasNewKey || hasNewAddress) await this.repository.changed(server, id);
+      if (newKey !== undefined || newAddress !== undefined) await this.repository.changed(server, id);
       return this.repository.get(id);
     });
-    return this.told(changed);
+    return this.told(changed, new Patience());
   }
 
   /**
-   * Gives a device another key pair, with the same address: ours, or the other half of the device's own. The old key is off the
-   * server with the new one's arrival.
-   * @throws DomainError peer_not_found | not_allowed | public_key_taken | server_unavailable | remote_client_failed
+   * Gives a device another key pair: ours, or the other half of the device's own. Its address stays, unless its server chooses
+   * addresses itself; the old key leaves the server. The key that it has already changes nothing.
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | public_key_taken | server_unavailable |
+   *   server_refused | remote_client_failed | address_pool_exhausted | validation_error
    */
   async rotate(by: Principal, id: number, publicKey: string | undefined): Promise<NewPeer> {
+    const patience = new Patience();
     const before = await this.get(by, id);
-    const server = await this.servers.get(before.serverId);
-    const clientKey = this.settings.wireguard.clientKeys === 'honour' ? publicKey : undefined;
-    if (clientKey !== undefined && server.provider === 'wg-easy') throw keyNotHonoured(true);
-    const origin: Origin =
-      clientKey === undefined
-        ? await this.origins.again(server, before, await this.repository.remoteId(id))
-        : { kind: 'device', server, publicKey: clientKey };
-    const changed = await this.uow.run(async () => {
-      const peer = await this.lock(by, id);
-      if (peer.serverId !== server.id) throw new DomainError('peer_not_found');
-      if (origin.kind === 'made') await this.desired.remake(server.id, origin.material);
-      else {
-        await this.repository.update(id, this.keysOf(origin));
-        await this.leave(server, peer, null);
-        await this.repository.changed(server, id);
-      }
-      return this.repository.get(id);
-    });
-    return { id, peer: await this.told(changed), privateKey: privateKeyOf(origin) };
+    await this.subscriptions.requireEntitlement(before.userId);
+    return this.write(
+      patience,
+      () => this.originOfNext(before, this.honoured(publicKey), patience),
+      (origin) => this.replaceKey(by, id, origin),
+    );
   }
 
   /**
-   * Takes a device to another server: the one named, or the best of a region. Its key stays, its address is one of the new
-   * server's; it leaves the old server after it has arrived.
-   * @throws DomainError peer_not_found | not_allowed | no_server_available | address_pool_exhausted | server_unavailable |
+   * Takes a device to another server: the one named, or the best of a region. Its key stays, unless the new server makes its own;
+   * its address is one of the new server's; it leaves the old server after it has arrived. A device that is there already stays.
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | no_server_available | address_pool_exhausted |
    *   remote_client_failed | validation_error
    */
   async move(by: Principal, id: number, to: Placement): Promise<Peer> {
+    const patience = new Patience();
     const before = await this.get(by, id);
     await this.subscriptions.requireEntitlement(before.userId);
+    if (isThere(await this.servers.get(before.serverId), to)) return before;
     const target = await this.servers.place(to);
-    if (target.id === before.serverId) return before;
-    const origin = target.provider === 'wg-easy' ? await this.origins.of(target, undefined, id) : null;
-    const moved = await this.uow.run(async () => {
-      const peer = await this.lock(by, id);
-      if (peer.serverId === target.id) return peer;
-      const source = await this.servers.get(peer.serverId);
-      const addresses = await this.takeAddresses(target, origin, undefined);
-      await this.repository.update(id, {
-        ...addresses,
-        serverId: target.id,
-        ...(origin === null ? { remoteId: null } : this.keysOf(origin)),
+    const origin = target.provider === 'wg-easy' ? await this.origins.made(target, id, patience) : null;
+    const { moved, left } = await this.uow
+      .run(() => this.transfer(by, id, target, origin))
+      .catch(async (error: unknown) => {
+        if (origin !== null) await this.origins.abandon(origin);
+        throw error;
       });
-      await this.leave(source, peer, peer.address);
-      await this.repository.changed(target, id);
-      return this.repository.get(id);
-    });
-    const told = await this.told(moved);
-    this.applying.start(before.serverId);
+    const told = await this.told(moved, patience);
+    this.applying.start(left.id);
     return told;
   }
 
-  /** @throws DomainError peer_not_found | not_allowed */
+  /** Forgets a device; it is off its server now, or as soon as that answers. @throws DomainError peer_not_found | not_allowed */
   async delete(by: Principal, id: number): Promise<void> {
-    const serverId = await this.uow.run(async () => {
+    const server = await this.uow.run(async () => {
       const peer = await this.lock(by, id);
-      const server = await this.servers.get(peer.serverId);
-      await this.leave(server, peer, peer.address);
+      const left = await this.servers.get(peer.serverId);
+      await this.leave(left, peer, peer.address);
       await this.repository.delete(id);
-      return server.applies ? server.id : null;
+      return left;
     });
-    if (serverId !== null) await this.applying.within(serverId);
+    if (server.applies) await this.applying.within(server.id);
   }
 
-  /** The wg-quick text of the caller's newest device. @throws DomainError no_active_subscription | no_peer_for_user */
-  async newestConfig(by: Principal): Promise<string> {
-    await this.subscriptions.requireEntitlement(by.user.id);
-    const peer = await this.repository.findNewestWanted(by.user.id);
-    if (peer === null) throw new DomainError('no_peer_for_user');
-    return this.render(peer);
-  }
-
-  /** The wg-quick text of one device. @throws DomainError peer_not_found | not_allowed | no_active_subscription */
-  async config(by: Principal, id: number): Promise<string> {
-    const peer = await this.get(by, id);
-    await this.subscriptions.requireEntitlement(peer.userId);
-    if (!isWanted(peer)) throw new DomainError('peer_not_found');
-    return this.render(peer);
+  /**
+   * Gets a key and writes the peer that it is for, once for each `Idempotency-Key`; then the server is told. What a server made for
+   * a row that was not written is taken off it again.
+   */
+  private async write(
+    patience: Patience,
+    prepare: () => Promise<Origin>,
+    write: (origin: Origin) => Promise<NewPeer>,
+  ): Promise<NewPeer> {
+    const prepared: Origin[] = [];
+    try {
+      const written = await this.idempotency.creating<NewPeer, Origin>(
+        (origin) => this.uow.run(() => write(origin)),
+        async (id) => this.keys.asNew(await this.repository.get(id)),
+        async () => {
+          const origin = await prepare();
+          prepared.push(origin);
+          return origin;
+        },
+      );
+      prepared.pop();
+      return { ...written, peer: await this.told(written.peer, patience) };
+    } catch (error) {
+      for (const origin of prepared) await this.origins.abandon(origin);
+      throw error;
+    }
   }
 
   /** Before anything is locked: where the peer goes, and what only its server can make for it. */
-  private async prepare(by: Principal, userId: number, draft: PeerDraft): Promise<Origin> {
-    const clientKey = this.settings.wireguard.clientKeys === 'honour' ? draft.publicKey : undefined;
-    const server = await this.servers.place({ serverId: draft.serverId, region: draft.region });
-    if (!this.origins.asksTheServer(server, clientKey)) return this.origins.of(server, clientKey);
-    // The server is only asked for those who may have the peer; whether they still may is asked again under the lock.
+  private async originOfNew(userId: number, draft: PeerDraft, patience: Patience): Promise<Origin> {
+    const clientKey = this.honoured(draft.publicKey);
+    const known = clientKey === undefined ? null : await this.repository.findByPublicKey(clientKey);
+    // A device that is there already takes no room anywhere; the insert finds it, or refuses it as another's.
+    const server = known === null ? await this.servers.place(draft) : await this.servers.get(known.serverId);
+    if (known !== null && clientKey !== undefined) return { kind: 'device', server, publicKey: clientKey };
+    if (this.origins.asksTheServer(server, clientKey)) await this.requireAdmission(userId);
+    return this.origins.forNew(server, clientKey, patience);
+  }
+
+  /** The server is only asked for those who may have the peer; whether they still may is asked again under the lock. */
+  private async requireAdmission(userId: number): Promise<void> {
     const owner = await this.users.find(userId);
     if (owner === null) throw new DomainError('user_not_found');
     if (owner.status !== 'active') throw new DomainError('user_not_active');
     const { deviceLimit } = await this.subscriptions.requireEntitlement(userId);
     await this.requireRoom(userId, deviceLimit);
-    return this.origins.of(server, clientKey, await this.repository.nextId());
-  }
-
-  private async add(by: Principal, userId: number, draft: PeerDraft, origin: Origin): Promise<NewPeer> {
-    try {
-      return await this.insert(by, userId, draft, origin);
-    } catch (error) {
-      // What the server made for it has no row now. A note of its own brings it off the server.
-      if (origin.kind === 'made')
-        await this.uow.outside(() => this.desired.leave(origin.server.id, { ...origin.material, address: null }));
-      throw error;
-    }
   }
 
   private async insert(by: Principal, userId: number, draft: PeerDraft, origin: Origin): Promise<NewPeer> {
@@ -240,21 +223,21 @@ export class Peers {
     if (known !== null) throw new DomainError('public_key_taken');
 
     await this.requireRoom(userId, deviceLimit);
+    await this.desired.reclaim(server.id, publicKey);
     const isThere = origin.kind === 'made';
     const peer = await this.repository.insert({
       ...(isThere ? { id: origin.material.peerId } : {}),
       userId,
       serverId: server.id,
       deviceName: draft.deviceName,
-      ...(await this.takeAddresses(server, isThere ? origin : null, by.user.isAdmin ? draft.address : undefined)),
-      ...this.keysOf(origin),
+      ...(await this.takeAddresses(server, origin, by.user.isAdmin ? draft.address : undefined)),
+      ...this.keys.seal(origin),
       allowedIps: draft.allowedIps ?? EVERYTHING,
       // Where nobody applies it for us, wanted is as good as there.
       status: server.applies && !isThere ? 'pending' : 'active',
       appliedGeneration: server.applies && !isThere ? 0 : FIRST_GENERATION,
       createdAt: this.clock.now(),
     });
-    if (server.applies) await this.desired.reclaim(server.id, peer.publicKey);
     return { id: peer.id, peer, privateKey: privateKeyOf(origin) };
   }
 
@@ -265,7 +248,62 @@ export class Peers {
     }
   }
 
-  /** The addresses of a new peer of a server: those it has chosen, or from its pool. */
+  private async originOfNext(peer: Peer, clientKey: string | undefined, patience: Patience): Promise<Origin> {
+    const server = await this.servers.get(peer.serverId);
+    if (clientKey === undefined) return this.origins.again(server, peer, patience);
+    requireHonoured(server, 'wg_public_key');
+    return { kind: 'device', server, publicKey: clientKey };
+  }
+
+  private async replaceKey(by: Principal, id: number, origin: Origin): Promise<NewPeer> {
+    const peer = await this.lock(by, id);
+    if (origin.kind === 'device' && origin.publicKey === peer.publicKey) return { id, peer, privateKey: null };
+    // Somebody has moved it meanwhile.
+    if (peer.serverId !== origin.server.id) throw new DomainError('server_unavailable', { retryAfterSeconds: 1 });
+    if (origin.kind === 'made') await this.desired.remake(origin.server.id, origin.material);
+    else await this.rekey(origin.server, peer, this.keys.seal(origin));
+    await this.repository.changed(origin.server, id);
+    return { id, peer: await this.repository.get(id), privateKey: privateKeyOf(origin) };
+  }
+
+  private async transfer(
+    by: Principal,
+    id: number,
+    target: Server,
+    origin: Origin | null,
+  ): Promise<{ readonly moved: Peer; readonly left: Server }> {
+    const peer = await this.lock(by, id);
+    const source = await this.servers.get(peer.serverId);
+    if (source.id === target.id) return { moved: peer, left: source };
+    const keys = origin === null ? { publicKey: peer.publicKey, remoteId: null } : this.keys.seal(origin);
+    await this.leave(source, peer, peer.address);
+    await this.desired.reclaim(target.id, keys.publicKey);
+    const addresses = await this.takeAddresses(target, origin, undefined);
+    await this.repository.update(id, { serverId: target.id, ...addresses, ...keys, ...UNCOUNTED });
+    await this.repository.changed(target, id);
+    return { moved: await this.repository.get(id), left: source };
+  }
+
+  /** Has a peer's old key leave its server, and a new one take its place. */
+  private async rekey(
+    server: Server,
+    peer: Peer,
+    keys: Partial<PeerKeyColumns> & Pick<PeerKeyColumns, 'publicKey'>,
+  ): Promise<void> {
+    await this.leave(server, peer, null);
+    await this.desired.reclaim(server.id, keys.publicKey);
+    await this.repository.update(peer.id, { ...keys, ...UNCOUNTED });
+  }
+
+  /** Has a peer's key leave a server, and with it, where no peer goes on using it, its address. */
+  private async leave(server: Server, peer: Peer, address: string | null): Promise<void> {
+    if (server.applies) {
+      const { remoteId } = await this.repository.keyColumns(peer.id);
+      await this.desired.leave(server.id, { publicKey: peer.publicKey, remoteId, address });
+    } else if (address !== null) await this.addresses.release(server.id, address);
+  }
+
+  /** A peer's addresses on a server: those the server has chosen, the one asked for, or any of its pool. */
   private async takeAddresses(
     server: Server,
     origin: Origin | null,
@@ -281,34 +319,16 @@ export class Peers {
     return { address, address6: address6Of(server, address) };
   }
 
-  private keysOf(origin: Origin): Pick<PeerRow, 'publicKey' | 'sealedPrivateKey' | 'sealedPresharedKey' | 'remoteId'> {
-    const privateKey = privateKeyOf(origin);
-    const presharedKey =
-      origin.kind === 'made'
-        ? origin.material.presharedKey
-        : origin.server.presharedKeys
-          ? this.randomness.bytes(32).toString('base64')
-          : null;
-    return {
-      publicKey: origin.publicKey,
-      sealedPrivateKey: privateKey === null ? null : this.box.seal(privateKey),
-      sealedPresharedKey: presharedKey === null ? null : this.box.seal(presharedKey),
-      remoteId: origin.kind === 'made' ? origin.material.remoteId : null,
-    };
-  }
-
-  /** Has a peer's key leave a server, and with it, where no peer goes on using it, its address. */
-  private async leave(server: Server, peer: Peer, address: string | null): Promise<void> {
-    if (server.applies) {
-      const remoteId = await this.repository.remoteId(peer.id);
-      await this.desired.leave(server.id, { publicKey: peer.publicKey, remoteId, address });
-    } else if (address !== null) await this.addresses.release(server.id, address);
+  private async exchange(server: Server, peer: Peer, address: string): Promise<Pick<Peer, 'address' | 'address6'>> {
+    const taken = await this.addresses.takeThis(server.id, address);
+    await this.addresses.release(server.id, peer.address);
+    return { address: taken, address6: address6Of(server, taken) };
   }
 
   /** The peer after its server was told of it, as far as that went. */
-  private async told(peer: Peer): Promise<Peer> {
+  private async told(peer: Peer, patience: Patience): Promise<Peer> {
     if (peer.status !== 'pending') return peer;
-    await this.applying.within(peer.serverId);
+    await patience.until(this.applying.within(peer.serverId));
     return this.repository.get(peer.id);
   }
 
@@ -319,42 +339,20 @@ export class Peers {
     return this.repository.get(id);
   }
 
-  private async exchange(server: Server, peer: Peer, address: string): Promise<Pick<Peer, 'address' | 'address6'>> {
-    const taken = await this.addresses.takeThis(peer.serverId, address);
-    await this.addresses.release(peer.serverId, peer.address);
-    return { address: taken, address6: address6Of(server, taken) };
-  }
-
-  private async render(peer: Peer): Promise<string> {
-    const server = await this.servers.get(peer.serverId);
-    const { privateKey } = await this.withPrivateKey(peer);
-    const sealedPresharedKey = await this.repository.sealedPresharedKey(peer.id);
-    return renderClientConfig({
-      privateKey,
-      addresses: networksOf(peer),
-      dns: server.dns,
-      mtu: server.mtu,
-      serverPublicKey: server.publicKey,
-      presharedKey: sealedPresharedKey === null ? null : this.box.open(sealedPresharedKey),
-      endpoint: server.endpoint,
-      allowedIps: peer.allowedIps,
-    });
-  }
-
-  /** Opens a peer's private key. It must be the other half of the row's public key, or it is not this peer's. */
-  private async withPrivateKey(peer: Peer): Promise<NewPeer> {
-    const sealed = await this.repository.sealedPrivateKey(peer.id);
-    if (sealed === null) return { id: peer.id, peer, privateKey: null };
-    const privateKey = this.box.open(sealed);
-    if (publicKeyOf(privateKey) !== peer.publicKey) {
-      throw new Error(`The sealed private key of peer ${peer.id} is not the half of its public key`);
-    }
-    return { id: peer.id, peer, privateKey };
+  /** A key that a device sent; undefined where such keys are made up and must not be believed. */
+  private honoured(publicKey: string | undefined): string | undefined {
+    return this.settings.wireguard.clientKeys === 'honour' ? publicKey : undefined;
   }
 }
 
-/** wg-easy makes its own keys and addresses; what a client asks for cannot be had there. */
-function keyNotHonoured(isKey: boolean): DomainError {
-  const field = isKey ? 'wg_public_key' : 'wg_ip';
-  return invalidField(['body', field], 'this server makes its own keys and addresses', `value_error.${field}`);
+/** Whether a device is where it is to go, so that a move that is repeated goes nowhere. */
+function isThere(server: Server, { serverId, region }: Placement): boolean {
+  if (serverId !== undefined) return serverId === server.id;
+  return region === server.region && server.status === 'active';
+}
+
+/** wg-easy makes its own keys and addresses; what a client asks for cannot be had there. @throws DomainError validation_error */
+function requireHonoured({ provider }: Server, field: 'wg_public_key' | 'wg_ip'): void {
+  if (provider !== 'wg-easy') return;
+  throw invalidField(['body', field], 'this server makes its own keys and addresses', `value_error.${field}`);
 }

@@ -19,12 +19,19 @@ import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 type Dto = new () => object;
 type ResponsesObject = NonNullable<NonNullable<OpenAPIObject['paths'][string]['get']>['responses']>;
 
+/** An answer that is no JSON: its schema for each media type that it may have. */
+export interface Media {
+  readonly content: Readonly<
+    Record<string, { readonly schema: { readonly type: 'string'; readonly format?: 'binary' } }>
+  >;
+}
+
 export interface OperationOptions {
   readonly access: AccessLevel;
   readonly summary: string;
   readonly description?: string;
-  /** What a 200 carries: one DTO, or a bare array of them. */
-  readonly answer: Dto | readonly [Dto];
+  /** What a 200 carries: one DTO, a bare array of them, or what is no JSON. */
+  readonly answer: Dto | readonly [Dto] | Media;
   /** Whether the answer may be JSON `null`. */
   readonly nullable?: boolean;
   /** A list that is paged: says so in X-Total-Count. */
@@ -84,6 +91,7 @@ function idempotencyHeader(): MethodDecorator {
 }
 
 function success({ answer, nullable = false, paged = false }: OperationOptions): MethodDecorator {
+  if ('content' in answer) return ApiResponse({ status: 200, description: 'Done', content: { ...answer.content } });
   const isArray = Array.isArray(answer);
   const dto = (isArray ? answer[0] : answer) as Dto;
   const ref = { $ref: getSchemaPath(dto) };

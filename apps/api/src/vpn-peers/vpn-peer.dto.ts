@@ -1,4 +1,6 @@
+import { invalidField } from '#kernel';
 import { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerCorrection, type PeerDraft } from '#peers';
+import { type Placement } from '#wireguard';
 import { GivenAllowedIps, GivenId, GivenPeerAddress, GivenPublicKey, GivenText } from '../http/given.decorator.js';
 import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownInteger, ShownText } from '../http/shown.decorator.js';
 
@@ -65,6 +67,31 @@ export class PeerChangeIn {
       publicKey: body.wg_public_key ?? undefined,
       address: body.wg_ip ?? undefined,
     };
+  }
+}
+
+export class RotationIn {
+  @GivenPublicKey({
+    optional: true,
+    description: 'The public half of a pair that the device made; left out, we make one',
+  })
+  wg_public_key?: string | null;
+}
+
+/** One of the two is needed. */
+export class MoveIn {
+  @GivenId({ optional: true, description: 'A server of the catalogue', example: 1 })
+  server_id?: number | null;
+
+  @GivenText({ max: REGION_LENGTH, optional: true, description: 'Or the best of a region', example: 'default' })
+  region?: string | null;
+
+  /** @throws DomainError validation_error */
+  static toPlacement({ server_id, region }: MoveIn): Placement {
+    if (server_id == null && region == null) {
+      throw invalidField(['body', 'server_id'], 'server_id or region is required', 'value_error.missing');
+    }
+    return { serverId: server_id ?? undefined, region: region ?? undefined };
   }
 }
 

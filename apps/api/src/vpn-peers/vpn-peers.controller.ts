@@ -1,15 +1,16 @@
 import { Body, Controller, Delete, Get, Post, Put, Query, Res } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
 import { type Principal } from '#auth';
 import { type ErrorCode } from '#kernel';
-import { Peers } from '#peers';
+import { PeerConfigs, Peers } from '#peers';
 import { Caller } from '../http/access.guard.js';
 import { DELETED, DeletedOut } from '../http/deleted.dto.js';
 import { PathId } from '../http/given.decorator.js';
 import { answerListing, OwnedListQuery, pageOf } from '../http/listing.js';
 import { Operation } from '../http/operation.decorator.js';
-import { MyPeerIn, PeerChangeIn, PeerConfigOut, PeerIn, VpnPeerOut } from './vpn-peer.dto.js';
+import { answerQrCode, QR_CODE } from './qr-code.js';
+import { MoveIn, MyPeerIn, PeerChangeIn, PeerConfigOut, PeerIn, RotationIn, VpnPeerOut } from './vpn-peer.dto.js';
 
 const CREATION_ERRORS: readonly ErrorCode[] = [
   'no_active_subscription',
@@ -19,14 +20,20 @@ const CREATION_ERRORS: readonly ErrorCode[] = [
   'no_server_available',
   'address_pool_exhausted',
   'server_unavailable',
+  'server_refused',
   'remote_client_failed',
   'validation_error',
 ];
 
+const OF_ONE: readonly ErrorCode[] = ['peer_not_found', 'not_allowed', 'validation_error'];
+
 @ApiTags('vpn_peers')
 @Controller('vpn_peers')
 export class VpnPeersController {
-  constructor(private readonly peers: Peers) {}
+  constructor(
+    private readonly peers: Peers,
+    private readonly configs: PeerConfigs,
+  ) {}
 
   @Post('self')
   @Operation({
@@ -78,7 +85,7 @@ export class VpnPeersController {
     errors: ['no_active_subscription', 'no_peer_for_user'],
   })
   async getMyConfig(@Caller() caller: Principal): Promise<PeerConfigOut> {
-    return { wg_quick: await this.peers.newestConfig(caller) };
+    return { wg_quick: await this.configs.newest(caller) };
   }
 
   @Get(':id')
@@ -86,7 +93,7 @@ export class VpnPeersController {
     access: 'user',
     summary: 'One device',
     answer: VpnPeerOut,
-    errors: ['peer_not_found', 'not_allowed', 'validation_error'],
+    errors: OF_ONE,
   })
   async getPeer(@Caller() caller: Principal, @PathId() id: number): Promise<VpnPeerOut> {
     return VpnPeerOut.from(await this.peers.get(caller, id));
@@ -97,10 +104,78 @@ export class VpnPeersController {
     access: 'user',
     summary: 'Change a device',
     answer: VpnPeerOut,
-    errors: ['peer_not_found', 'not_allowed', 'public_key_taken', 'address_taken', 'validation_error'],
+    errors: [...OF_ONE, 'public_key_taken', 'address_taken'],
   })
   async updatePeer(@Caller() caller: Principal, @PathId() id: number, @Body() body: PeerChangeIn): Promise<VpnPeerOut> {
     return VpnPeerOut.from(await this.peers.correct(caller, id, PeerChangeIn.toCorrection(body)));
+  }
+
+  @Post(':id/rotate')
+  @ApiBody({ type: RotationIn, required: false })
+  @Operation({
+    access: 'user',
+    summary: 'Give a device another key pair',
+    description:
+      'Its address stays, unless its server chooses addresses itself. The private key is in this answer alone.',
+    answer: VpnPeerOut,
+    creates: true,
+    errors: [
+      ...OF_ONE,
+      'no_active_subscription',
+      'public_key_taken',
+      'address_pool_exhausted',
+      'server_unavailable',
+      'server_refused',
+      'remote_client_failed',
+    ],
+  })
+  async rotatePeer(@Caller() caller: Principal, @PathId() id: number, @Body() body: RotationIn): Promise<VpnPeerOut> {
+    return VpnPeerOut.fromNew(await this.peers.rotate(caller, id, body.wg_public_key ?? undefined));
+  }
+
+  @Post(':id/move')
+  @Operation({
+    access: 'user',
+    summary: 'Take a device to another server',
+    description: 'To the one named, or to the best of a region; a device that is there already stays where it is.',
+    answer: VpnPeerOut,
+    errors: [
+      ...OF_ONE,
+      'no_active_subscription',
+      'no_server_available',
+      'address_pool_exhausted',
+      'remote_client_failed',
+    ],
+  })
+  async movePeer(@Caller() caller: Principal, @PathId() id: number, @Body() body: MoveIn): Promise<VpnPeerOut> {
+    return VpnPeerOut.from(await this.peers.move(caller, id, MoveIn.toPlacement(body)));
+  }
+
+  @Get(':id/config')
+  @Operation({
+    access: 'user',
+    summary: 'The config of a device',
+    answer: PeerConfigOut,
+    errors: [...OF_ONE, 'no_active_subscription'],
+  })
+  async getPeerConfig(@Caller() caller: Principal, @PathId() id: number): Promise<PeerConfigOut> {
+    return { wg_quick: await this.configs.of(caller, id) };
+  }
+
+  @Get(':id/qr')
+  @Operation({
+    access: 'user',
+    summary: 'The config of a device, to scan',
+    description: 'PNG; SVG where the caller would rather have that (Accept). The private key is in it.',
+    answer: QR_CODE,
+    errors: [...OF_ONE, 'no_active_subscription', 'private_key_not_held', 'config_too_long_for_qr'],
+  })
+  async getPeerQr(
+    @Caller() caller: Principal,
+    @PathId() id: number,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Buffer | string> {
+    return answerQrCode(reply, await this.configs.complete(caller, id));
   }
 
   @Delete(':id')
@@ -108,7 +183,7 @@ export class VpnPeersController {
     access: 'user',
     summary: 'Remove a device',
     answer: DeletedOut,
-    errors: ['peer_not_found', 'not_allowed', 'validation_error'],
+    errors: OF_ONE,
   })
   async deletePeer(@Caller() caller: Principal, @PathId() id: number): Promise<DeletedOut> {
     await this.peers.delete(caller, id);

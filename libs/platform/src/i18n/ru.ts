@@ -47,6 +47,8 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   no_peer_for_user: 'Вы ещё не добавили устройство',
   device_limit_reached: 'Лимит устройств на вашем тарифе: {limit}. Удалите одно, чтобы добавить новое.',
   public_key_taken: 'Этот ключ уже используется',
+  private_key_not_held: 'Закрытый ключ есть только на самом устройстве: с QR-кодом оно не подключится',
+  config_too_long_for_qr: 'Список сетей слишком длинный для QR-кода. Используйте файл конфигурации.',
   address_taken: 'Этот адрес уже используется',
   server_not_found: 'Такого сервера нет',
   server_already_exists: 'Сервер с таким названием уже есть',

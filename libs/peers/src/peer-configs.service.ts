@@ -1,0 +1,66 @@
+import { Injectable } from '@nestjs/common';
+import { DomainError } from '#kernel';
+import { type Principal } from '#auth';
+import { Subscriptions } from '#subscriptions';
+import { renderClientConfig, Servers } from '#wireguard';
+import { isWanted, networksOf, type Peer } from './peer.js';
+import { PeerKeys, type PeerSecrets } from './peer-keys.service.js';
+import { PeersRepository } from './peers.repository.js';
+import { Peers } from './peers.service.js';
+
+/** What devices connect with: rendered anew each time, never stored. */
+@Injectable()
+export class PeerConfigs {
+  constructor(
+    private readonly peers: Peers,
+    private readonly repository: PeersRepository,
+    private readonly subscriptions: Subscriptions,
+    private readonly servers: Servers,
+    private readonly keys: PeerKeys,
+  ) {}
+
+  /** The wg-quick text of the caller's newest device. @throws DomainError no_active_subscription | no_peer_for_user */
+  async newest(by: Principal): Promise<string> {
+    await this.subscriptions.requireEntitlement(by.user.id);
+    const peer = await this.repository.findNewestWanted(by.user.id);
+    if (peer === null) throw new DomainError('no_peer_for_user');
+    return this.render(peer, await this.keys.open(peer));
+  }
+
+  /** The wg-quick text of one device. @throws DomainError peer_not_found | not_allowed | no_active_subscription */
+  async of(by: Principal, id: number): Promise<string> {
+    const peer = await this.wanted(by, id);
+    return this.render(peer, await this.keys.open(peer));
+  }
+
+  /**
+   * The same, with all that it takes to connect: whoever scans it has nothing to add.
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | private_key_not_held
+   */
+  async complete(by: Principal, id: number): Promise<string> {
+    const peer = await this.wanted(by, id);
+    const secrets = await this.keys.open(peer);
+    if (secrets.privateKey === null) throw new DomainError('private_key_not_held');
+    return this.render(peer, secrets);
+  }
+
+  private async wanted(by: Principal, id: number): Promise<Peer> {
+    const peer = await this.peers.get(by, id);
+    await this.subscriptions.requireEntitlement(peer.userId);
+    if (!isWanted(peer)) throw new DomainError('peer_not_found');
+    return peer;
+  }
+
+  private async render(peer: Peer, secrets: PeerSecrets): Promise<string> {
+    const server = await this.servers.get(peer.serverId);
+    return renderClientConfig({
+      ...secrets,
+      addresses: networksOf(peer),
+      dns: server.dns,
+      mtu: server.mtu,
+      serverPublicKey: server.publicKey,
+      endpoint: server.endpoint,
+      allowedIps: peer.allowedIps,
+    });
+  }
+}
