@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import jsqr from 'jsqr';
+import { PNG } from 'pngjs';
 import { publicKeyOf, generateKeyPair } from '#wireguard';
 import { ServerExport } from '#peers';
 import { type Account, expectOk, TestApi } from '../support/api.js';
@@ -229,6 +231,95 @@ PersistentKeepalive = 25
   });
 });
 
+describe('GET /vpn_peers/{id}/config', () => {
+  const configById = (id: number, account = user): ReturnType<TestApi['get']> =>
+    api.get(`/vpn_peers/${id}/config`, account.token);
+
+  it('is the config of that device, for its owner and for an administrator', async () => {
+    const owner = await api.subscriber(admin);
+    const [first, newest] = [await added({}, owner), await added({}, owner)];
+    const { wg_quick } = expectOk(await configById(first.id, owner));
+    expect(wg_quick).toContain(`PrivateKey = ${first.wg_private_key}\n`);
+    expect(expectOk(await configById(first.id, admin))).toEqual({ wg_quick });
+    expect(expectOk(await configById(newest.id, owner)).wg_quick).toBe(await configOf(owner));
+  });
+
+  it('is refused to strangers, without a subscription, and while the device is not wanted', async () => {
+    const owner = await api.subscriber(admin);
+    const { id } = await added({}, owner);
+    expect(await configById(id)).toMatchObject({ status: 403, body: { detail: 'Not allowed' } });
+    expect(await configById(999_999)).toMatchObject({ status: 404, body: { detail: 'Peer not found' } });
+    expectOk(await api.put(`/admin/users/${owner.id}/status`, { status: 'blocked' }, admin.token));
+    expect(await configById(id, admin)).toMatchObject({ status: 404, body: { detail: 'Peer not found' } });
+    await api.rows('UPDATE user_tariffs SET access_until = $2 WHERE user_id = $1', [owner.id, api.clock.now()]);
+    expect(await configById(id, admin)).toMatchObject({ status: 403, body: { detail: 'no_active_subscription' } });
+  });
+});
+
+describe('GET /vpn_peers/{id}/qr', () => {
+  const qrOf = (id: number, accept?: string, token = user.token): Promise<Response> =>
+    fetch(`${api.url}/vpn_peers/${id}/qr`, {
+      headers: { authorization: `Bearer ${token}`, ...(accept === undefined ? {} : { accept }) },
+    });
+
+  it('scans as the very config of the device', async () => {
+    const { id } = await added();
+    const answer = await qrOf(id);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('image/png');
+    expect([answer.headers.get('cache-control'), answer.headers.get('vary')]).toEqual(['no-store', 'Accept']);
+    const { data, width, height } = PNG.sync.read(Buffer.from(await answer.arrayBuffer()));
+    const scanned = jsqr.default(new Uint8ClampedArray(data), width, height)?.data;
+    expect(scanned).toBe(await configOf());
+    expect(scanned).toContain('PrivateKey = ');
+  });
+
+  it.each([
+    ['image/svg+xml', 'image/svg+xml'],
+    ['image/svg+xml, image/png;q=0.5', 'image/svg+xml'],
+    ['image/png;q=0.1, image/*', 'image/svg+xml'],
+    ['*/*', 'image/png'],
+    ['image/png', 'image/png'],
+    ['image/png, image/svg+xml;q=0.9', 'image/png'],
+    ['image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8', 'image/png'],
+    ['application/json', 'image/png'],
+    ['image/svg+xml;q=nonsense', 'image/png'],
+  ])('for Accept %p is %s', async (accept, type) => {
+    const { id } = await added();
+    const answer = await qrOf(id, accept);
+    expect(answer.headers.get('content-type')?.split(';')[0]).toBe(type);
+    const text = await answer.text();
+    expect(type === 'image/png' ? text.slice(1, 4) : text.slice(0, 4)).toBe(type === 'image/png' ? 'PNG' : '<svg');
+  });
+
+  it('is refused, as JSON, where only the device has the private key', async () => {
+    const { id } = await added({ wg_public_key: generateKeyPair().publicKey });
+    const answer = await qrOf(id, 'image/svg+xml');
+    expect(answer.status).toBe(409);
+    expect(answer.headers.get('content-type')).toContain('application/json');
+    expect(await answer.json()).toMatchObject({ detail: 'private_key_not_held', code: 'private_key_not_held' });
+  });
+
+  it('is refused where the config does not fit into one', async () => {
+    const longest = (n: number): string => `2001:1db8:1234:5678:9abc:def1:2345:${(0x1000 + n).toString(16)}/128`;
+    const networks = Array.from({ length: 64 }, (_, n) => longest(n)).join(', ');
+    const { id } = await added({ allowed_ips: networks });
+    const answer = await qrOf(id);
+    expect([answer.status, await answer.json()]).toEqual([
+      409,
+      expect.objectContaining({ code: 'config_too_long_for_qr' }),
+    ]);
+    const many = Array.from({ length: 64 }, (_, n) => `203.0.113.${n}/32`).join(', ');
+    expect((await qrOf((await added({ allowed_ips: many })).id)).status).toBe(200);
+  });
+
+  it('is refused to strangers', async () => {
+    const { id } = await added();
+    const answer = await qrOf(id, 'image/png', (await api.subscriber(admin)).token);
+    expect([answer.status, await answer.json()]).toEqual([403, expect.objectContaining({ detail: 'Not allowed' })]);
+  });
+});
+
 describe('GET /vpn_peers/', () => {
   it("shows one's own; an administrator everybody's, or one user's", async () => {
     const [mine, stranger] = [await api.subscriber(admin), await api.subscriber(admin)];
@@ -382,6 +473,11 @@ describe('where client keys are ignored', () => {
     expect(body.wg_public_key).not.toBe(publicKey);
     expect(publicKeyOf(body.wg_private_key)).toBe(body.wg_public_key);
     expect((await own.post('/vpn_peers/self', { wg_public_key: publicKey }, owner.token)).body.id).not.toBe(body.id);
+    const changed = await own.put(`/vpn_peers/${body.id}`, { wg_public_key: publicKey }, owner.token);
+    expect(changed.body.wg_public_key).toBe(body.wg_public_key);
+    const rotated = await own.post(`/vpn_peers/${body.id}/rotate`, { wg_public_key: publicKey }, owner.token);
+    expect(publicKeyOf(rotated.body.wg_private_key)).toBe(rotated.body.wg_public_key);
+    expect([publicKey, body.wg_public_key]).not.toContain(rotated.body.wg_public_key);
     await own.stop();
   });
 });

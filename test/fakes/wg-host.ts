@@ -22,6 +22,11 @@ export class FakeWgHost implements HostShell {
   readonly privateKey: string;
   readonly publicKey: string;
   readonly peers = new Map<string, Peer>();
+  /** The private keys that were made here. */
+  readonly generated: string[] = [];
+  /** How it answers: as it does, with what a shell says of a host that is not reached, or not before `recover`. */
+  mood: 'well' | 'down' | 'hanging' = 'well';
+  private readonly hung: ((error: Error) => void)[] = [];
   /** What the next dump answers instead of the truth. */
   lie: string | undefined;
   isClosed = false;
@@ -34,11 +39,13 @@ export class FakeWgHost implements HostShell {
   }
 
   run(command: HostCommand): Promise<string> {
+    if (this.mood === 'down') return Promise.reject(unavailable('network'));
+    if (this.mood === 'hanging') return new Promise((_, reject) => this.hung.push(reject));
     this.commands.push(command);
     const line = command.words.join(' ');
     if (!line.startsWith(`${this.prefix}wg `)) throw new Error(`Not a command of this host: ${line}`);
     const [verb = '', ...rest] = line.slice(this.prefix.length + 3).split(' ');
-    if (verb === 'genkey' && rest.length === 0) return Promise.resolve(`${generateKeyPair().privateKey}\n`);
+    if (verb === 'genkey' && rest.length === 0) return Promise.resolve(`${this.generate()}\n`);
     const [name, ...words] = rest;
     if (name !== this.interfaceName) {
       return Promise.reject(new DomainError('server_refused', { params: { kind: 'interface' } }));
@@ -47,6 +54,12 @@ export class FakeWgHost implements HostShell {
     if (verb === 'addconf' && words.join(' ') === '/dev/stdin') return this.addPeers(command.stdin ?? '');
     if (verb === 'set') return this.removePeers(words);
     throw new Error(`wg has no such command: ${line}`);
+  }
+
+  /** Is well again; what hung ends as any shell ends it, by its time limit. */
+  recover(): void {
+    this.mood = 'well';
+    for (const reject of this.hung.splice(0)) reject(unavailable('timeout'));
   }
 
   close(): Promise<void> {
@@ -61,6 +74,12 @@ export class FakeWgHost implements HostShell {
     }
     const { received, sent, handshake } = this.peers.get(publicKey) ?? { received: 0, sent: 0, handshake: 0 };
     this.peers.set(publicKey, { presharedKey, allowedIps, received, sent, handshake });
+  }
+
+  private generate(): string {
+    const { privateKey } = generateKeyPair();
+    this.generated.push(privateKey);
+    return privateKey;
   }
 
   private dump(): string {
@@ -104,4 +123,8 @@ export class FakeWgHost implements HostShell {
     }
     return Promise.resolve('');
   }
+}
+
+function unavailable(kind: string): DomainError {
+  return new DomainError('server_unavailable', { params: { kind } });
 }

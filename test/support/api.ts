@@ -1,5 +1,6 @@
 import { afterAll } from '@jest/globals';
 import { type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { Client, type QueryResultRow } from 'pg';
 import { createApp } from '../../apps/api/src/setup.js';
 import { ManualClock } from '#kernel';
@@ -34,6 +35,8 @@ export interface ApiOptions {
   readonly logLines?: string[];
   /** Another way to the same database. */
   readonly databaseUrl?: (direct: string) => string;
+  /** Puts fakes in the place of what reaches out. */
+  readonly override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
 }
 
 let sequence = 0;
@@ -53,17 +56,26 @@ export class TestApi {
     readonly database: TestDatabase,
   ) {}
 
-  static async start({ environment, logLines, databaseUrl }: ApiOptions = {}): Promise<TestApi> {
+  static async start({ environment, logLines, databaseUrl, override }: ApiOptions = {}): Promise<TestApi> {
     const database = await createTestDatabase();
     const clock = new ManualClock(new Date());
     const destination = logLines === undefined ? undefined : { write: (line: string) => void logLines.push(line) };
     const log = await createLog({ level: logLines === undefined ? 'error' : 'debug', pretty: false }, destination);
-    const app = await createApp({
+    const options = {
       settings: testSettings(environment),
       databaseUrl: databaseUrl?.(database.url) ?? database.url,
       log,
       clock,
-    });
+    };
+    const app = await createApp(
+      options,
+      override === undefined
+        ? undefined
+        : async (module, adapter, nest) => {
+            const rooms = await override(Test.createTestingModule({ imports: [module] })).compile();
+            return rooms.createNestApplication<NestFastifyApplication>(adapter, nest);
+          },
+    );
     await app.listen({ host: '127.0.0.1', port: 0 });
     const api = new TestApi(app, await app.getUrl(), clock, database);
     running.add(api);

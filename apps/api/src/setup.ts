@@ -1,5 +1,6 @@
+import { type DynamicModule, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { NestLog, type PlatformOptions } from '#platform';
 import { AppModule } from './app.module.js';
 import { createHttpAdapter } from './http/http-server.js';
@@ -7,15 +8,22 @@ import { serveMetrics } from './http/metrics.js';
 import { serveDocs } from './http/openapi.js';
 import { passAnswersThrough, Shutdown } from './http/shutdown.js';
 
+/** Makes an application of a module. A test makes it with fakes in the place of what reaches out. */
+export type MakeApplication = (
+  module: DynamicModule,
+  adapter: FastifyAdapter,
+  options: NestApplicationOptions,
+) => Promise<NestFastifyApplication>;
+
 /** The application as it is served and as it is tested, not listening yet. */
-export async function createApp(options: PlatformOptions): Promise<NestFastifyApplication> {
+export async function createApp(
+  options: PlatformOptions,
+  make: MakeApplication = (module, adapter, nest) =>
+    NestFactory.create<NestFastifyApplication>(module, adapter, { ...nest, abortOnError: false }),
+): Promise<NestFastifyApplication> {
   const { settings, log } = options;
   const adapter = createHttpAdapter(settings, log);
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(options), adapter, {
-    bodyParser: false,
-    logger: new NestLog(log),
-    abortOnError: false,
-  });
+  const app = await make(AppModule.with(options), adapter, { bodyParser: false, logger: new NestLog(log) });
   passAnswersThrough(app, app.get(Shutdown));
   if (settings.http.corsOrigins.length > 0) app.enableCors({ origin: [...settings.http.corsOrigins] });
   if (settings.http.docs) serveDocs(app);

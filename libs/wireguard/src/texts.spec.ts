@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { generateKeyPair, isKey, publicKeyOf } from './keys.js';
-import { parseAllowedIps, parsePeerAddress, parseSubnet, peerRange, serverAddress } from './networks.js';
+import { address6Of, parseAllowedIps, parsePeerAddress, parseSubnet, peerRange, serverAddress } from './networks.js';
 import { parseClientConfig, renderClientConfig, renderServerConfig } from './wg-quick.js';
 
 describe('keys', () => {
@@ -50,6 +50,29 @@ describe('subnets', () => {
       expect(parseSubnet(text)).toBeUndefined();
     },
   );
+});
+
+describe("a peer's IPv6 address", () => {
+  it.each([
+    ['10.8.0.0/16', 'fd00:8::/64', '10.8.0.7', 'fd00:8::7'],
+    ['10.8.0.0/16', 'fd00:8::/64', '10.8.1.0', 'fd00:8::100'],
+    ['10.8.0.0/16', 'fd00:8::/64', '10.8.255.254', 'fd00:8::fffe'],
+    ['10.8.4.0/22', 'fd00:8::/64', '10.8.7.254', 'fd00:8::3fe'],
+    ['192.168.4.0/30', 'fd00:8:0:0:ff::/112', '192.168.4.2', 'fd00:8::ff:0:0:2'],
+    ['10.8.0.0/16', 'fd00:8::77/64', '10.8.0.7', 'fd00:8::7'],
+  ])('in %s and %s, beside %s, is %s', (subnet, subnet6, address, address6) => {
+    expect(address6Of({ subnet, subnet6 }, address)).toBe(address6);
+  });
+
+  it('is none where the server has no IPv6 network', () => {
+    expect(address6Of({ subnet: '10.8.0.0/16', subnet6: null }, '10.8.0.7')).toBeNull();
+  });
+
+  it('is another one for every address of the widest network', () => {
+    const server = { subnet: '10.8.0.0/16', subnet6: 'fd00:8::/64' };
+    const all = Array.from({ length: 2 ** 16 }, (_, n) => address6Of(server, `10.8.${n >> 8}.${n & 255}`));
+    expect(new Set(all).size).toBe(2 ** 16);
+  });
 });
 
 describe("a peer's address", () => {
