@@ -269,6 +269,17 @@ describe('devices on hosts that we apply to', () => {
       expect((await shown(device)).wg_public_key).toBe(rotated.wg_public_key);
     });
 
+    it('goes on counting traffic where it was, though the server begins anew with the new key', async () => {
+      const receive = async ({ wg_public_key }: Device, bytes: number): Promise<void> => {
+        host.peers.get(wg_public_key)!.received = bytes;
+        await api.app.get(Reconciliation).sweep(FIRST);
+      };
+      const device = await add(owner);
+      await receive(device, 1000);
+      await receive(expectOk(await rotate(device)), 1500);
+      expect(await shown(device)).toMatchObject({ rx_bytes: 2500 });
+    });
+
     it('is for those who have access', async () => {
       const device = await add(owner);
       await api.rows('UPDATE user_tariffs SET access_until = $2 WHERE user_id = $1', [owner.id, api.clock.now()]);
