@@ -347,11 +347,15 @@ describe('devices on hosts that we apply to', () => {
       expect((await ask(owner, device.wg_ip)).status).toBe(200);
     });
 
-    it('leaves a device alone that is there already', async () => {
+    it('leaves a device alone that is there already, though nobody else may come, and another server has more room', async () => {
       const device = await add(owner, { server_id: FIRST });
       const here = { ...device, wg_private_key: null };
+      await api.rows('UPDATE vpn_servers SET capacity = 1 WHERE id = $1', [FIRST]);
+      await api.rows(`UPDATE vpn_servers SET region = 'default' WHERE id = $1`, [other.id]);
       expect(expectOk(await move(device, { server_id: FIRST }))).toEqual(here);
       expect(expectOk(await move(device, { region: 'default' }))).toEqual(here);
+      await api.rows('UPDATE vpn_servers SET capacity = NULL WHERE id = $1', [FIRST]);
+      await api.rows(`UPDATE vpn_servers SET region = 'eu-west' WHERE id = $1`, [other.id]);
       expect(addressesOn(host, device)).toEqual([device.wg_ip]);
     });
 
