@@ -113,6 +113,7 @@ export class Applying {
       server.id,
       leaving.map(({ id }) => id),
     );
+    if (rows.length + leaving.length > 0) await this.health.recovered(server.id);
     return rows.length === BATCH || leaving.length === BATCH;
   }
 

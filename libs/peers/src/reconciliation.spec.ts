@@ -158,6 +158,17 @@ describe('a server that we apply to', () => {
     expect(await health.find(FIRST)).toMatchObject({ failures: 0, failure: null, livePeers: 1 });
   });
 
+  it('that fails is well again when it has taken what it was told, and is swept at once', async () => {
+    host.fault = 'before';
+    await create(await subscriber());
+    host.heal();
+    open.clock.advance({ seconds: 2 });
+    await applying.applyAll();
+    const health = open.rooms.get(ServerHealthRepository);
+    expect(await health.find(FIRST)).toMatchObject({ failures: 0, failure: null });
+    expect(await reconciliation.sweepDue()).toHaveLength(1);
+  });
+
   it('lets a deleted peer go when it is back, and the address is free only then', async () => {
     const by = await subscriber();
     const { peer } = await create(by);

@@ -65,6 +65,14 @@ export class ServerHealthRepository {
       .upsert({ serverId, nextSweepAt: next, sweptAt: now, failures: 0, failure: null, ...known }, ['serverId']);
   }
 
+  /** Notes that a server that had failed has done what it was told; the next sweep comes at once. */
+  async recovered(serverId: number): Promise<void> {
+    await this.uow.manager.query(
+      'UPDATE vpn_server_health SET failures = 0, failure = NULL, next_sweep_at = $2 WHERE server_id = $1 AND failures > 0',
+      [serverId, this.clock.now()],
+    );
+  }
+
   /** Counts a failure and puts the next attempt off, by what `rest` says of the number of failures in a row. */
   async failed(serverId: number, kind: string, rest: (failures: number) => number): Promise<void> {
     const failures = ((await this.find(serverId))?.failures ?? 0) + 1;
