@@ -71,7 +71,7 @@ export class Accounts {
 
   /** Who calls with these claims; null when the session ended or the user is gone. */
   identify(userId: number, sessionId: string): Promise<Principal | null> {
-    return this.users.findPrincipal(userId, sessionId, this.clock.now());
+    return this.users.findPrincipal(userId, sessionId);
   }
 
   /**

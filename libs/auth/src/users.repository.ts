@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError } from '#kernel';
-import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { Clock, DomainError } from '#kernel';
+import { BatchedRead, PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { UserEntity } from './user.entity.js';
 import { type Principal, type User, type UserStatus } from './user.js';
 
@@ -17,17 +17,21 @@ export interface Credentials {
   readonly hashedPassword: string | null;
 }
 
-/** Who calls, in one read: runs on every authenticated request. */
-const PRINCIPAL = {
-  name: 'principal',
+/** Who call, for any number of them in one read: runs on every authenticated request. */
+const PRINCIPALS = {
+  name: 'principals',
   text: `
-    SELECT u.id, u.email, u.status, u.is_admin, u.is_verified, u.google_id, u.app_account_token, u.locale, u.created_at
-    FROM users u
-    JOIN sessions s ON s.user_id = u.id
-    WHERE u.id = $1 AND s.id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3`,
+    SELECT asked.place::int AS place, u.id, u.email, u.status, u.is_admin, u.is_verified, u.google_id, u.app_account_token,
+      u.locale, u.created_at
+    FROM unnest($1::int[], $2::uuid[]) WITH ORDINALITY AS asked (user_id, session_id, place)
+    JOIN sessions s ON s.id = asked.session_id AND s.user_id = asked.user_id
+    JOIN users u ON u.id = s.user_id
+    WHERE s.revoked_at IS NULL AND s.expires_at > $3`,
 };
 
 interface PrincipalRow {
+  /** Which of those asked for, from 1. */
+  place: number;
   id: number;
   email: string;
   status: UserStatus;
@@ -41,9 +45,12 @@ interface PrincipalRow {
 
 @Injectable()
 export class UsersRepository {
+  private readonly principals = new BatchedRead((asked: readonly Asked[]) => this.readPrincipals(asked));
+
   constructor(
     private readonly uow: UnitOfWork,
     private readonly queries: PreparedQueries,
+    private readonly clock: Clock,
   ) {}
 
   /** @throws DomainError email_already_registered */
@@ -107,11 +114,27 @@ export class UsersRepository {
   }
 
   /** The caller behind an access token; null when the user is gone, or the session ended or ran out. */
-  findPrincipal(userId: number, sessionId: string, now: Date): Promise<Principal | null> {
-    return this.queries
-      .rows<PrincipalRow>(PRINCIPAL, [userId, sessionId, now])
-      .then(([row]) => (row === undefined ? null : toPrincipal(row, sessionId)));
+  findPrincipal(userId: number, sessionId: string): Promise<Principal | null> {
+    return this.principals.ask({ userId, sessionId });
   }
+
+  private async readPrincipals(asked: readonly Asked[]): Promise<readonly (Principal | null)[]> {
+    const rows = await this.queries.rows<PrincipalRow>(PRINCIPALS, [
+      asked.map(({ userId }) => userId),
+      asked.map(({ sessionId }) => sessionId),
+      this.clock.now(),
+    ]);
+    const found = new Map(rows.map((row) => [row.place, row]));
+    return asked.map(({ sessionId }, index) => {
+      const row = found.get(index + 1);
+      return row === undefined ? null : toPrincipal(row, sessionId);
+    });
+  }
+}
+
+interface Asked {
+  readonly userId: number;
+  readonly sessionId: string;
 }
 
 function toPrincipal(row: PrincipalRow, sessionId: string): Principal {
