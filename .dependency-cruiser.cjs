@@ -9,9 +9,10 @@ const mayUse = {
   tariffs: ['kernel', 'platform'],
   subscriptions: ['kernel', 'platform', 'auth', 'tariffs'],
   payments: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions'],
+  iap: ['kernel', 'platform', 'auth', 'tariffs', 'subscriptions', 'payments'],
   wireguard: ['kernel', 'platform'],
   peers: ['kernel', 'platform', 'auth', 'subscriptions', 'wireguard'],
-  jobs: ['kernel', 'platform', 'auth', 'peers'],
+  jobs: ['kernel', 'platform', 'auth', 'subscriptions', 'iap', 'peers'],
 };
 
 /** Packages that only one kind of file may know. `where` is a path pattern; the test folder and specs are free. */
@@ -37,6 +38,16 @@ const wires = [
   { what: 'the PostgreSQL driver', packages: ['pg'], where: '^libs/platform/src/database/' },
   { what: 'bcrypt', packages: ['bcrypt'], where: String.raw`^libs/auth/src/password-hash\.ts$` },
   { what: 'SSH', packages: ['ssh2'], where: String.raw`^libs/wireguard/src/ssh-connection\.ts$` },
+  {
+    what: "Apple's library",
+    packages: ['@apple/app-store-server-library'],
+    where: String.raw`^libs/iap/src/apple[^/]*\.(storefront|verifier|api)\.ts$`,
+  },
+  {
+    what: "Google's libraries",
+    packages: ['@googleapis/androidpublisher', 'google-auth-library', 'googleapis-common'],
+    where: String.raw`^libs/iap/src/google[^/]*\.(storefront|push|api)\.ts$`,
+  },
   { what: 'QR codes', packages: ['qrcode'], where: String.raw`^apps/api/src/vpn-peers/qr-code\.ts$` },
   {
     what: 'Prometheus',

@@ -17,6 +17,7 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
   'room-subscriptions': ['libs/subscriptions/src/a.ts', `import { Payments } from '#payments'; Payments;`],
   'room-payments': ['libs/payments/src/a.ts', `import { Peers } from '#peers'; Peers;`],
   'room-wireguard': ['libs/wireguard/src/a.ts', `import { type User } from '#auth'; export type A = User;`],
+  'room-iap': ['libs/iap/src/a.ts', `import { Peers } from '#peers'; Peers;`],
   'room-peers': ['libs/peers/src/a.ts', `import { Payments } from '#payments'; Payments;`],
   'room-jobs': ['libs/jobs/src/a.ts', `import { Tariffs } from '#tariffs'; Tariffs;`],
   'room-unknown': ['libs/stranger/src/a.ts', `import { isId } from '#kernel'; isId;`],
@@ -30,6 +31,14 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
   'wire-typeorm': ['libs/auth/src/a.ts', `import { DataSource } from 'typeorm'; DataSource;`],
   'wire-pg': ['libs/auth/src/a.ts', `import { Client } from 'pg'; Client;`],
   'wire-bcrypt': ['libs/auth/src/a.ts', `import { hash } from 'bcrypt'; hash;`],
+  'wire-appleappstoreserverlibrary': [
+    'libs/iap/src/a.ts',
+    `import { Environment } from '@apple/app-store-server-library'; Environment;`,
+  ],
+  'wire-googleapisandroidpublisher': [
+    'libs/iap/src/a.ts',
+    `import { androidpublisher } from '@googleapis/androidpublisher'; androidpublisher;`,
+  ],
   'wire-ssh': ['libs/auth/src/a.ts', `import ssh2 from 'ssh2'; ssh2;`],
   'wire-promclient': ['libs/auth/src/a.ts', `import { Gauge } from 'prom-client'; Gauge;`],
   'wire-qrcode': ['apps/api/src/a.ts', `import qrcode from 'qrcode'; qrcode;`],

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AuthModule } from '#auth';
+import { IapModule } from '#iap';
 import { JobsModule } from '#jobs';
 import { PaymentsModule } from '#payments';
 import { PeersModule } from '#peers';
@@ -19,7 +20,16 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
 
 /** The HTTP process: every room, and a door to each; the jobs too, unless another process runs them (ROLES). */
 @Module({
-  imports: [HttpModule, AuthModule, TariffsModule, SubscriptionsModule, PaymentsModule, WireGuardModule, PeersModule],
+  imports: [
+    HttpModule,
+    AuthModule,
+    TariffsModule,
+    SubscriptionsModule,
+    PaymentsModule,
+    IapModule,
+    WireGuardModule,
+    PeersModule,
+  ],
   controllers: [
     HealthController,
     AuthController,

@@ -73,6 +73,19 @@ export const ERRORS = {
   payment_not_editable: { kind: 'conflict', detail: 'Payment can no longer be changed' },
   payment_status_not_allowed: { kind: 'conflict', detail: 'Payment status cannot change this way' },
 
+  // purchases in the stores
+  store_not_configured: { kind: 'unavailable', detail: 'store_not_configured' },
+  store_unavailable: { kind: 'unavailable', detail: 'store_unavailable' },
+  receipt_malformed: { kind: 'invalid', detail: 'receipt_malformed' },
+  receipt_invalid: { kind: 'unprocessable', detail: 'receipt_invalid' },
+  proof_required: { kind: 'unprocessable', detail: 'proof_required' },
+  wrong_app: { kind: 'unprocessable', detail: 'wrong_app' },
+  sandbox_not_allowed: { kind: 'unprocessable', detail: 'sandbox_not_allowed' },
+  purchase_belongs_to_another_account: { kind: 'conflict', detail: 'purchase_belongs_to_another_account' },
+  purchase_not_found: { kind: 'not_found', detail: 'Purchase not found' },
+  store_event_not_found: { kind: 'not_found', detail: 'Store event not found' },
+  store_signature_invalid: { kind: 'unauthenticated', detail: 'store_signature_invalid' },
+
   // peers and servers
   peer_not_found: { kind: 'not_found', detail: 'Peer not found' },
   no_peer_for_user: { kind: 'not_found', detail: 'No peer found for user' },

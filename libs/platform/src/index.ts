@@ -6,6 +6,7 @@
 export { loadSettings } from './config/load-settings.js';
 export { type EasyTarget, type HostTarget, type Role, Settings, type SigningKey } from './config/settings.js';
 export { type Environment, SettingsError } from './config/settings-reader.js';
+export { type AppleSettings, type GoogleSettings, type PurchaseSettings } from './config/store-settings.js';
 export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
 export { BatchedRead } from './database/batched-read.js';
 export { DatabaseHealth } from './database/database-health.js';

@@ -2,12 +2,13 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AuthModule } from '#auth';
 import { TariffsModule } from '#tariffs';
+import { SubscriptionHistoryEntity } from './subscription-history.entity.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { Subscriptions } from './subscriptions.service.js';
 import { UserTariffEntity } from './user-tariff.entity.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([UserTariffEntity]), AuthModule, TariffsModule],
+  imports: [TypeOrmModule.forFeature([UserTariffEntity, SubscriptionHistoryEntity]), AuthModule, TariffsModule],
   providers: [Subscriptions, SubscriptionsRepository],
   exports: [Subscriptions],
 })

@@ -3,7 +3,18 @@ import { type SubscriptionSource, type SubscriptionState } from './subscription.
 
 /** Named as the older service named it: a subscription is a user's hold on a tariff. */
 @Entity('user_tariffs')
-@Unique('user_tariffs_user_id_tariff_id_started_at_key', ['userId', 'tariffId', 'startedAt'])
+@Unique('user_tariffs_store_purchase_id_key', ['storePurchaseId'])
+// A store's row is one for each purchase; what people give is one for each beginning.
+@Index('user_tariffs_user_id_tariff_id_started_at_key', ['userId', 'tariffId', 'startedAt'], {
+  unique: true,
+  where: 'store_purchase_id IS NULL',
+})
+@Index('user_tariffs_user_id', ['userId'])
+@Index('user_tariffs_pending_tariff_id', ['pendingTariffId'])
+@Index('user_tariffs_due', ['accessUntil'], {
+  where: `state IN ('trial', 'active', 'cancelled', 'grace') AND access_until IS NOT NULL`,
+})
+@Check('user_tariffs_store', `(source IN ('apple', 'google')) = (store_purchase_id IS NOT NULL)`)
 @Index('user_tariffs_tariff_id', ['tariffId'])
 @Check(
   'user_tariffs_state',
@@ -51,4 +62,32 @@ export class UserTariffEntity {
 
   @Column('boolean', { name: 'is_trial', default: false })
   isTrial: boolean;
+
+  /** The purchase that it follows; null for what people give. */
+  @Column('integer', { name: 'store_purchase_id', nullable: true })
+  storePurchaseId: number | null;
+
+  @ManyToOne('StorePurchaseEntity')
+  @JoinColumn({ name: 'store_purchase_id', foreignKeyConstraintName: 'user_tariffs_store_purchase_id_fkey' })
+  storePurchase?: object;
+
+  /** Until when a store grants access although a charge failed. */
+  @Column('timestamptz', { name: 'grace_until', nullable: true })
+  graceUntil: Date | null;
+
+  /** When it was switched off for the time after its end. */
+  @Column('timestamptz', { name: 'cancelled_at', nullable: true })
+  cancelledAt: Date | null;
+
+  /** What it becomes at the next renewal. */
+  @Column('integer', { name: 'pending_tariff_id', nullable: true })
+  pendingTariffId: number | null;
+
+  @ManyToOne('TariffEntity', { onDelete: 'SET NULL' })
+  @JoinColumn({ name: 'pending_tariff_id', foreignKeyConstraintName: 'user_tariffs_pending_tariff_id_fkey' })
+  pendingTariff?: object;
+
+  /** Why it ended, where a store or an administrator said. */
+  @Column('varchar', { name: 'ended_reason', length: 64, nullable: true })
+  endedReason: string | null;
 }

@@ -2,6 +2,14 @@ import { isIP, isIPv4 } from 'node:net';
 import { isFernetKey } from '../crypto/fernet.js';
 import { secretWeakness } from './secret-strength.rules.js';
 import { type Environment, SettingsReader } from './settings-reader.js';
+import {
+  type AppleSettings,
+  type GoogleSettings,
+  type PurchaseSettings,
+  readApple,
+  readGoogle,
+  readPurchases,
+} from './store-settings.js';
 
 /** A key that signs or checks access tokens; `kid` names it in the token's header. */
 export interface SigningKey {
@@ -118,6 +126,14 @@ export class Settings {
     readonly token: string | undefined;
   };
 
+  /** Undefined: the App Store is off, and says so to whoever comes from there. */
+  readonly apple: AppleSettings | undefined;
+
+  /** Undefined: Google Play is off, and says so to whoever comes from there. */
+  readonly google: GoogleSettings | undefined;
+
+  readonly purchases: PurchaseSettings;
+
   /** What this process does: answer requests, run the jobs, or both. */
   readonly roles: readonly Role[];
 
@@ -179,6 +195,9 @@ export class Settings {
           : read.integer('METRICS_PORT', { min: 0, max: 65535 }, 9464),
       token: readMetricsToken(read, production),
     };
+    this.apple = readApple(read);
+    this.google = readGoogle(read);
+    this.purchases = readPurchases(read);
     this.roles = readRoles(read);
 
     read.finish();

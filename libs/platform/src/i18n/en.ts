@@ -43,6 +43,19 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   payment_not_editable: 'This payment can no longer be changed',
   payment_status_not_allowed: 'The payment cannot get this status',
 
+  store_not_configured: 'This store is not set up here',
+  store_unavailable: 'The store does not answer right now. Your purchase is safe: try again in a minute.',
+  receipt_malformed: 'This is not a receipt of the App Store or Google Play',
+  receipt_invalid: 'The store does not know this purchase',
+  proof_required: 'Restore the purchase on the device where it was bought, or sign in with the account that bought it',
+  wrong_app: 'This purchase was made in another app',
+  sandbox_not_allowed: 'Test purchases are not accepted here',
+  purchase_belongs_to_another_account:
+    'This purchase belongs to another account. Sign in with that account, or contact support.',
+  purchase_not_found: 'There is no such purchase',
+  store_event_not_found: 'There is no such event',
+  store_signature_invalid: 'The signature is not valid',
+
   peer_not_found: 'There is no such device',
   no_peer_for_user: 'You have not added a device yet',
   device_limit_reached: 'Your plan allows {limit} devices. Remove one to add another.',

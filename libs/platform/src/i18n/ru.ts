@@ -43,6 +43,19 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   payment_not_editable: 'Этот платёж уже нельзя изменить',
   payment_status_not_allowed: 'Платёж не может получить такой статус',
 
+  store_not_configured: 'Этот магазин здесь не подключён',
+  store_unavailable: 'Магазин сейчас не отвечает. Ваша покупка не пропадёт: попробуйте через минуту.',
+  receipt_malformed: 'Это не чек App Store или Google Play',
+  receipt_invalid: 'Магазин не знает такой покупки',
+  proof_required: 'Восстановите покупку на устройстве, где она сделана, или войдите в аккаунт, с которого её оплатили',
+  wrong_app: 'Эта покупка сделана в другом приложении',
+  sandbox_not_allowed: 'Тестовые покупки здесь не принимаются',
+  purchase_belongs_to_another_account:
+    'Эта покупка принадлежит другому аккаунту. Войдите в него или обратитесь в поддержку.',
+  purchase_not_found: 'Такой покупки нет',
+  store_event_not_found: 'Такого события нет',
+  store_signature_invalid: 'Подпись недействительна',
+
   peer_not_found: 'Такого устройства нет',
   no_peer_for_user: 'Вы ещё не добавили устройство',
   device_limit_reached: 'Лимит устройств на вашем тарифе: {limit}. Удалите одно, чтобы добавить новое.',

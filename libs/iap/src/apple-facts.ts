@@ -1,0 +1,93 @@
+import { type StoreEnvironment } from './store.js';
+
+/**
+ * One transaction, as Apple signed it (JWSTransactionDecodedPayload). Instants are milliseconds since 1970, as Apple counts. Words
+ * stay as Apple writes them: its sets are open, and an unknown word is a fact like any other.
+ */
+export interface AppleTransaction {
+  readonly transactionId: string;
+  readonly originalTransactionId: string;
+  readonly environment: StoreEnvironment;
+  /** When Apple signed this form of it: of two forms the later one counts. */
+  readonly signedDate: number;
+  readonly purchaseDate: number;
+  readonly originalPurchaseDate: number | null;
+  /** Null for what does not end by itself. */
+  readonly expiresDate: number | null;
+  readonly productId: string;
+  /** `Auto-Renewable Subscription`, `Non-Consumable`, `Consumable`, `Non-Renewing Subscription`. */
+  readonly type: string;
+  /** `PURCHASED` or `FAMILY_SHARED`. */
+  readonly ownership: string;
+  readonly isUpgraded: boolean;
+  readonly revocationDate: number | null;
+  /** 0 = another reason, 1 = a fault of the app. */
+  readonly revocationReason: number | null;
+  /** `REFUND_FULL`, `REFUND_PRORATED`, `FAMILY_REVOKE`. */
+  readonly revocationType: string | null;
+  /** Thousandths of a percent: 100000 = all of it. */
+  readonly revocationPercentage: number | null;
+  /** Thousandths of the currency's unit. */
+  readonly price: number | null;
+  /** ISO 4217. */
+  readonly currency: string | null;
+  /** 1 introductory, 2 promotional, 3 offer code, 4 win-back. */
+  readonly offerType: number | null;
+  /** `FREE_TRIAL`, `PAY_AS_YOU_GO`, `PAY_UP_FRONT`, `ONE_TIME`. */
+  readonly offerDiscountType: string | null;
+  /** `PURCHASE` or `RENEWAL`. */
+  readonly transactionReason: string | null;
+  /** The country of the App Store, ISO 3166 alpha-3. */
+  readonly storefront: string | null;
+  /** In lower case. */
+  readonly appAccountToken: string | null;
+}
+
+/** What is to happen next with an auto-renewable subscription (JWSRenewalInfoDecodedPayload). */
+export interface AppleRenewal {
+  readonly originalTransactionId: string;
+  readonly environment: StoreEnvironment;
+  readonly signedDate: number;
+  readonly productId: string | null;
+  /** What it will renew as: another product where a downgrade waits. */
+  readonly autoRenewProductId: string | null;
+  /** Null when Apple did not say. */
+  readonly willRenew: boolean | null;
+  readonly isInBillingRetry: boolean;
+  readonly gracePeriodExpiresDate: number | null;
+  /** 1 cancelled, 2 billing, 3 price increase, 4 product gone, 5 other. */
+  readonly expirationIntent: number | null;
+  /** 0 asked, 1 accepted. */
+  readonly priceIncreaseStatus: number | null;
+  readonly renewalPrice: number | null;
+  readonly currency: string | null;
+  readonly appAccountToken: string | null;
+}
+
+/** All that is known of one purchase in the App Store: one original transaction and what followed from it. */
+export interface AppleFacts {
+  readonly provider: 'apple';
+  /** In no particular order, each id once. */
+  readonly transactions: readonly AppleTransaction[];
+  readonly renewal: AppleRenewal | null;
+}
+
+/** What a notification or an answer of Apple says about purchases. */
+export interface AppleNews {
+  readonly transactions: readonly AppleTransaction[];
+  readonly renewals: readonly AppleRenewal[];
+}
+
+/** A notification of version 2, verified. */
+export interface AppleNotification {
+  /** `notificationUUID`: the same when Apple repeats it. */
+  readonly id: string;
+  readonly type: string;
+  readonly subtype: string | null;
+  readonly signedAt: Date;
+  readonly environment: StoreEnvironment;
+  /** 1 active, 2 expired, 3 billing retry, 4 grace, 5 revoked: what Apple thinks, to compare with what we think. */
+  readonly status: number | null;
+  readonly transaction: AppleTransaction | null;
+  readonly renewal: AppleRenewal | null;
+}

@@ -1,0 +1,87 @@
+/** An amount of Google's: `amount` as a decimal string, `currency` ISO 4217. */
+export interface GoogleMoney {
+  readonly amount: string;
+  readonly currency: string;
+}
+
+/** One line of a Play purchase. Instants are milliseconds since 1970. */
+export interface GoogleItem {
+  readonly productId: string;
+  readonly basePlanId: string | null;
+  readonly offerId: string | null;
+  /** Null for what does not end (one-time products). */
+  readonly expiryTime: number | null;
+  /** The order that paid for the running period: `latestSuccessfulOrderId`, or a one-time product's `orderId`. */
+  readonly orderId: string | null;
+  /** Null for a prepaid plan and for one-time products, which never renew. */
+  readonly autoRenews: boolean | null;
+  readonly phase: 'base' | 'trial' | 'introductory' | 'proration' | null;
+  /** What a period costs by the plan; what was paid is in the order. */
+  readonly price: GoogleMoney | null;
+  /** What it will be replaced by at the next renewal. */
+  readonly replacementProductId: string | null;
+}
+
+/** A purchase as Play described it when it was asked (purchases.subscriptionsv2 or purchases.productsv2). */
+export interface GoogleSnapshot {
+  /** Drawn before the question was sent: of two snapshots the one with the greater number counts. */
+  readonly seq: number;
+  readonly kind: 'subscription' | 'product';
+  /** Without its prefix: `ACTIVE`, `PENDING`, `PAUSED`, `IN_GRACE_PERIOD`, `ON_HOLD`, `CANCELED`, `EXPIRED`, ...; of a product `PURCHASED`, `CANCELLED`, `PENDING`. */
+  readonly state: string;
+  readonly startTime: number | null;
+  readonly items: readonly GoogleItem[];
+  /** The purchase that this one replaces or continues, by the key of `purchaseKey`. */
+  readonly linkedKey: string | null;
+  readonly isAcknowledged: boolean;
+  /** `obfuscatedExternalAccountId`, in lower case. */
+  readonly accountToken: string | null;
+  readonly isTest: boolean;
+  readonly cancelTime: number | null;
+  readonly autoResumeTime: number | null;
+  /** ISO 3166 alpha-2. */
+  readonly regionCode: string | null;
+}
+
+/** What a customer paid (orders.get). */
+export interface GoogleOrder {
+  readonly orderId: string;
+  /** When we asked, by the counter of snapshots: the greater counts. */
+  readonly seq: number;
+  /** `PROCESSED`, `PENDING`, `CANCELED`, `PENDING_REFUND`, `PARTIALLY_REFUNDED`, `REFUNDED`; null when we may not ask. */
+  readonly state: string | null;
+  /** Null when we may not ask: then it is estimated from the plan's price. */
+  readonly total: GoogleMoney | null;
+  /** What came back to the customer, where Play says. */
+  readonly refunded: GoogleMoney | null;
+  readonly createTime: number;
+  /** What was bought with it, and until when it was paid, as the first snapshot that named it said. */
+  readonly productId: string;
+  readonly basePlanId: string | null;
+  readonly expiryTime: number | null;
+  readonly phase: GoogleItem['phase'];
+  /** What the plan says it costs. */
+  readonly price: GoogleMoney | null;
+}
+
+/** An order that was taken back (voidedpurchases.list or a notification). */
+export interface GoogleVoid {
+  readonly orderId: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Only some of a quantity: the access stays. */
+  readonly isPartial: boolean;
+  /** `refund`, `chargeback`, `unacknowledged`, ... in Play's numbers; null when not said. */
+  readonly reason: number | null;
+}
+
+/** All that is known of one purchase token. */
+export interface GoogleFacts {
+  readonly provider: 'google';
+  /** Null before the first answer. */
+  readonly snapshot: GoogleSnapshot | null;
+  readonly orders: readonly GoogleOrder[];
+  readonly voids: readonly GoogleVoid[];
+  /** The purchase that took its place, by key. Once it has one, it never grants again. */
+  readonly supersededBy: string | null;
+}
