@@ -82,6 +82,8 @@ export interface GoogleFacts {
   readonly snapshot: GoogleSnapshot | null;
   readonly orders: readonly GoogleOrder[];
   readonly voids: readonly GoogleVoid[];
+  /** When Play said that it was revoked, in milliseconds since 1970; its later state only says that it ended. */
+  readonly revokedAt: number | null;
   /** The purchase that took its place, by key. Once it has one, it never grants again. */
   readonly supersededBy: string | null;
 }

@@ -1,3 +1,4 @@
+import { type Money } from '#kernel';
 import { type SubscriptionState } from '#subscriptions';
 import { type StoreProductKind, type StoreProvider } from '#tariffs';
 import { type AppleFacts } from './apple-facts.js';
@@ -20,6 +21,9 @@ export interface ProductTerms {
   /** 0 = for life. Counts only for what the store sets no end to. */
   readonly durationDays: number;
   readonly rank: number;
+  /** What the tariff costs: stands in where a store does not say what was paid. */
+  readonly price: Money;
+  readonly currency: string;
 }
 
 /** The terms of a product; null while no tariff has it. `basePlanId` is Google's. */
@@ -47,6 +51,29 @@ export interface Standing {
   readonly pendingTariffId: number | null;
   /** Why it ended, in a word of the store's. */
   readonly endedReason: string | null;
+}
+
+/** Money that moved in a store, or is to move, for a purchase. */
+export interface PurchasePayment {
+  /** Apple's transaction id, Google's order id, or `token:` and the purchase's key where Google has no order. */
+  readonly reference: string;
+  readonly kind: 'purchase' | 'renewal' | 'upgrade' | 'one_time';
+  readonly amount: Money;
+  readonly currency: string;
+  readonly status: 'pending' | 'completed' | 'failed' | 'refunded';
+  readonly paidAt: Date;
+  readonly periodStart: Date | null;
+  /** Null = for life, or not known. */
+  readonly periodEnd: Date | null;
+  readonly productId: string;
+  readonly tariffId: number | null;
+  readonly isTrial: boolean;
+  /** The store did not say what was paid: it is what the plan or the tariff costs. */
+  readonly isEstimated: boolean;
+  readonly country: string | null;
+  readonly refund: { readonly amount: Money; readonly at: Date; readonly reason: string | null } | null;
+  /** The payment of the upgrade that took this one's place. */
+  readonly supersededByReference: string | null;
 }
 
 /** A purchase, as an administrator is shown it. */

@@ -9,6 +9,7 @@ export { type Environment, SettingsError } from './config/settings-reader.js';
 export { type AppleSettings, type GoogleSettings, type PurchaseSettings } from './config/store-settings.js';
 export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
 export { BatchedRead } from './database/batched-read.js';
+export { DatabaseClock } from './database/database-clock.js';
 export { DatabaseHealth } from './database/database-health.js';
 export { isDatabaseUnavailable, refuseOn } from './database/database-faults.js';
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';

@@ -4,6 +4,7 @@ import { type Logger } from 'pino';
 import { Clock, Randomness, SystemClock, SystemRandomness } from '#kernel';
 import { Settings } from './config/settings.js';
 import { SecretBox } from './crypto/secret-box.js';
+import { DatabaseClock } from './database/database-clock.js';
 import { DatabaseModule } from './database/database.module.js';
 import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
 import { Idempotency } from './idempotency/idempotency.js';
@@ -39,11 +40,15 @@ export class PlatformModule {
         { provide: Randomness, useValue: randomness },
         { provide: SecretBox, useValue: box },
         { provide: LOG, useValue: log },
+        // Tests hold the database's time still with the other.
+        options.clock === undefined
+          ? DatabaseClock
+          : { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
         Idempotency,
         Metrics,
         MetricsServer,
       ],
-      exports: [Settings, Clock, Randomness, SecretBox, LOG, Idempotency, Metrics, MetricsServer],
+      exports: [Settings, Clock, Randomness, SecretBox, LOG, DatabaseClock, Idempotency, Metrics, MetricsServer],
     };
   }
 }

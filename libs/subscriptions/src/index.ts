@@ -3,6 +3,7 @@
  * store) ends up as a row here, and "may he use the VPN?" is asked here and nowhere else. It promises that whoever depends on
  * access is told of every change, in the same transaction. It must never know what a peer or a store's receipt is.
  */
+export { Endings, type EndingsReport, type StoreKeeper } from './endings.service.js';
 export {
   daysRemaining,
   endOfPeriod,
@@ -23,5 +24,6 @@ export {
   type SubscriptionSource,
   type SubscriptionState,
 } from './subscription.js';
+export { type StoreStanding } from './subscriptions.repository.js';
 export { SubscriptionsModule } from './subscriptions.module.js';
 export { type PaidPeriod, Subscriptions } from './subscriptions.service.js';

@@ -2,6 +2,8 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AuthModule } from '#auth';
 import { TariffsModule } from '#tariffs';
+import { EndingsRepository } from './endings.repository.js';
+import { Endings } from './endings.service.js';
 import { SubscriptionHistoryEntity } from './subscription-history.entity.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { Subscriptions } from './subscriptions.service.js';
@@ -9,7 +11,7 @@ import { UserTariffEntity } from './user-tariff.entity.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UserTariffEntity, SubscriptionHistoryEntity]), AuthModule, TariffsModule],
-  providers: [Subscriptions, SubscriptionsRepository],
-  exports: [Subscriptions],
+  providers: [Subscriptions, SubscriptionsRepository, Endings, EndingsRepository],
+  exports: [Subscriptions, Endings],
 })
 export class SubscriptionsModule {}

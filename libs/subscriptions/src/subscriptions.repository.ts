@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { type Money } from '#kernel';
+import { Clock, type Money } from '#kernel';
 import { UnitOfWork } from '#platform';
 import { GRANTING_STATES } from './subscription.rules.js';
 import { type Subscription, type SubscriptionSource, type SubscriptionState } from './subscription.js';
+import { SubscriptionHistoryEntity } from './subscription-history.entity.js';
 import { UserTariffEntity } from './user-tariff.entity.js';
 
 export interface NewSubscription {
@@ -12,6 +13,39 @@ export interface NewSubscription {
   readonly state: SubscriptionState;
   readonly startedAt: Date;
   readonly endedAt: Date | null;
+}
+
+/** A subscription of a store, as its purchase stands. */
+export interface StoreStanding {
+  readonly source: 'apple' | 'google';
+  readonly tariffId: number;
+  readonly state: SubscriptionState;
+  readonly startedAt: Date;
+  readonly endedAt: Date | null;
+  readonly accessUntil: Date | null;
+  readonly graceUntil: Date | null;
+  readonly autoRenewing: boolean;
+  readonly isTrial: boolean;
+  readonly cancelledAt: Date | null;
+  readonly pendingTariffId: number | null;
+  readonly endedReason: string | null;
+}
+
+/** The row that follows a purchase, as far as its next change asks for it. */
+export interface FollowingRow extends StoreStanding {
+  readonly id: number;
+  readonly userId: number;
+}
+
+/** What changed, for the history. */
+export interface HistoryEntry {
+  readonly subscriptionId: number;
+  readonly fromState: SubscriptionState | null;
+  readonly toState: SubscriptionState;
+  readonly tariffId: number;
+  readonly accessUntil: Date | null;
+  /** What moved it, such as `apple:DID_RENEW` or `clock`. */
+  readonly cause: string;
 }
 
 interface SubscriptionRow {
@@ -51,7 +85,10 @@ const ENTITLED_AMONG = `
 
 @Injectable()
 export class SubscriptionsRepository {
-  constructor(private readonly uow: UnitOfWork) {}
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly clock: Clock,
+  ) {}
 
   /** All a user ever had, by id. */
   async ofUser(userId: number): Promise<readonly Subscription[]> {
@@ -74,6 +111,46 @@ export class SubscriptionsRepository {
 
   async moveEnd(id: number, endedAt: Date | null): Promise<void> {
     await this.uow.repository(UserTariffEntity).update({ id }, { endedAt, accessUntil: endedAt });
+  }
+
+  /** The row that follows a purchase; null while there is none. */
+  async ofPurchase(purchaseId: number): Promise<FollowingRow | null> {
+    const row = await this.uow.repository(UserTariffEntity).findOneBy({ storePurchaseId: purchaseId });
+    if (row === null) return null;
+    const { source } = row;
+    if (source !== 'apple' && source !== 'google') throw new Error(`Subscription ${row.id} is no store's`);
+    return {
+      id: row.id,
+      userId: row.userId,
+      source,
+      tariffId: row.tariffId,
+      state: row.state,
+      startedAt: row.startedAt,
+      endedAt: row.endedAt,
+      accessUntil: row.accessUntil,
+      graceUntil: row.graceUntil,
+      autoRenewing: row.autoRenewing,
+      isTrial: row.isTrial,
+      cancelledAt: row.cancelledAt,
+      pendingTariffId: row.pendingTariffId,
+      endedReason: row.endedReason,
+    };
+  }
+
+  /** Writes the row that follows a purchase; returns its id. */
+  async follow(id: number | null, userId: number, purchaseId: number, standing: StoreStanding): Promise<number> {
+    const rows = this.uow.repository(UserTariffEntity);
+    if (id === null) {
+      const saved = await rows.save(rows.create({ ...standing, userId, storePurchaseId: purchaseId }));
+      return saved.id;
+    }
+    await rows.update({ id }, { ...standing, userId });
+    return id;
+  }
+
+  async remember(entries: readonly HistoryEntry[]): Promise<void> {
+    const at = this.clock.now();
+    await this.uow.repository(SubscriptionHistoryEntity).insert(entries.map((entry) => ({ ...entry, at })));
   }
 }
 

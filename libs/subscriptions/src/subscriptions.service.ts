@@ -5,7 +5,7 @@ import { AccessChanges, Users } from '#auth';
 import { type Tariff, Tariffs } from '#tariffs';
 import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription } from './subscription.rules.js';
 import { type Entitlement, type Subscription, type SubscriptionSource } from './subscription.js';
-import { SubscriptionsRepository } from './subscriptions.repository.js';
+import { type StoreStanding, SubscriptionsRepository } from './subscriptions.repository.js';
 
 /** What a payment bought: which subscription, and which part of its time. */
 export interface PaidPeriod {
@@ -110,6 +110,35 @@ export class Subscriptions {
     return { subscriptionId: running.id, startedAt, endedAt };
   }
 
+  /**
+   * Follows a store's purchase: writes the one row of it as the purchase stands now, for its owner, and tells whoever depends on
+   * access. Nothing is written when nothing changed. Returns the row's id. `cause` is kept in the history.
+   */
+  async follow(userId: number, purchaseId: number, standing: StoreStanding, cause: string): Promise<number> {
+    this.uow.assertOpen();
+    const before = await this.repository.ofPurchase(purchaseId);
+    const owners = [...new Set([userId, before?.userId ?? userId])].toSorted((left, right) => left - right);
+    for (const owner of owners) await this.users.lock(owner);
+    if (before !== null && before.userId === userId && isUnchanged(before, standing)) return before.id;
+    const id = await this.repository.follow(before?.id ?? null, userId, purchaseId, standing);
+    const { state, tariffId, accessUntil } = standing;
+    await this.repository.remember([
+      { subscriptionId: id, fromState: before?.state ?? null, toState: state, tariffId, accessUntil, cause },
+    ]);
+    for (const owner of owners) await this.changes.announce(owner);
+    return id;
+  }
+
+  /** The id of the row that follows a purchase; null while it grants nothing to anybody. */
+  async ofPurchase(purchaseId: number): Promise<{ id: number; userId: number; tariffId: number } | null> {
+    return this.repository.ofPurchase(purchaseId);
+  }
+
+  /** All that a user ever had, by id. */
+  all(userId: number): Promise<readonly Subscription[]> {
+    return this.repository.ofUser(userId);
+  }
+
   private async running(userId: number): Promise<readonly Subscription[]> {
     const now = this.clock.now();
     return (await this.repository.ofUser(userId)).filter((subscription) => grantsAccess(subscription, now));
@@ -140,4 +169,23 @@ export class Subscriptions {
       tariff,
     };
   }
+}
+
+/** Whether two standings are the same to whoever reads them. */
+function isUnchanged(before: StoreStanding, now: StoreStanding): boolean {
+  const read = (standing: StoreStanding): string =>
+    JSON.stringify([
+      standing.tariffId,
+      standing.state,
+      standing.startedAt,
+      standing.endedAt,
+      standing.accessUntil,
+      standing.graceUntil,
+      standing.autoRenewing,
+      standing.isTrial,
+      standing.cancelledAt,
+      standing.pendingTariffId,
+      standing.endedReason,
+    ]);
+  return read(before) === read(now);
 }

@@ -33,4 +33,13 @@ export interface Tariff {
   readonly storeProducts: readonly StoreProduct[];
 }
 
+/** A store's product and what it stands for. */
+export interface MappedProduct extends Omit<StoreProduct, 'provider'> {
+  readonly tariffId: number;
+  readonly durationDays: number;
+  readonly rank: number;
+  readonly price: Money;
+  readonly currency: string;
+}
+
 export type NewTariff = Omit<Tariff, 'id'>;

@@ -3,7 +3,7 @@ import { Clock, DomainError, type Listing, type Money, type Page } from '#kernel
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { TariffStoreProductEntity } from './tariff-store-product.entity.js';
 import { TariffEntity } from './tariff.entity.js';
-import { type NewTariff, type StoreProduct, type Tariff } from './tariff.js';
+import { type MappedProduct, type NewTariff, type StoreProduct, type StoreProvider, type Tariff } from './tariff.js';
 
 /** Tariffs with their products: a join would repeat each tariff, and an ORM's paging then counts products (it did). */
 const SELECT = `
@@ -81,6 +81,17 @@ export class TariffsRepository {
   async listActive(page: Page): Promise<Listing<Tariff>> {
     const { items, total } = await this.queries.page<Row>(ACTIVE, ACTIVE_COUNT, [], page);
     return { items: items.map(toTariff), total };
+  }
+
+  /** What these products of a store stand for. A product may stand for several tariffs, by Google's base plans. */
+  async ofStoreProducts(provider: StoreProvider, productIds: readonly string[]): Promise<readonly MappedProduct[]> {
+    return this.uow.manager.query<MappedProduct[]>(
+      `SELECT p.product_id AS "productId", nullif(p.base_plan_id, '') AS "basePlanId", p.kind, t.id AS "tariffId",
+         t.duration_days AS "durationDays", t.rank, t.price, t.currency
+       FROM tariff_store_products p JOIN tariffs t ON t.id = p.tariff_id
+       WHERE p.provider = $1 AND p.product_id = ANY($2)`,
+      [provider, productIds],
+    );
   }
 
   private async replaceProducts(tariffId: number, products: readonly StoreProduct[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock, type Listing, type Page } from '#kernel';
 import { Idempotency, UnitOfWork } from '#platform';
-import { type NewTariff, type Tariff } from './tariff.js';
+import { type MappedProduct, type NewTariff, type StoreProvider, type Tariff } from './tariff.js';
 import { TariffsRepository } from './tariffs.repository.js';
 
 /** How long a page of the public list may be old on another instance; on this one a change shows at once. */
@@ -63,6 +63,11 @@ export class Tariffs {
     this.pages.set(name, { listing, until: addSeconds(now, CACHE_SECONDS) });
     listing.catch(() => this.pages.delete(name)); // a failure is not worth remembering
     return listing;
+  }
+
+  /** What these products of a store stand for; a product without a tariff is left out. */
+  ofStoreProducts(provider: StoreProvider, productIds: readonly string[]): Promise<readonly MappedProduct[]> {
+    return this.repository.ofStoreProducts(provider, productIds);
   }
 
   private change<T>(work: () => Promise<T>): Promise<T> {

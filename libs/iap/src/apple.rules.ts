@@ -1,0 +1,194 @@
+import { addDays } from '#kernel';
+import { moneyOfParts, shareOf } from './amount.rules.js';
+import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
+import { later, mergeById } from './facts.rules.js';
+import { type Catalogue, type ProductTerms, type PurchasePayment, type Standing } from './purchase.js';
+
+const WHOLE = 100_000;
+const ENDED_REASONS: Readonly<Record<number, string>> = {
+  1: 'voluntary',
+  2: 'billing',
+  3: 'price_increase',
+  4: 'product_not_for_sale',
+};
+
+export const NOTHING_OF_APPLE: AppleFacts = { provider: 'apple', transactions: [], renewal: null };
+
+/** Adds news to what is known. Order and number of the news make no difference: of two forms the one signed later counts. */
+export function mergeApple(facts: AppleFacts, news: AppleNews): AppleFacts {
+  const signed = (value: { readonly signedDate: number }): number => value.signedDate;
+  return {
+    provider: 'apple',
+    transactions: mergeById(facts.transactions, news.transactions, ({ transactionId }) => transactionId, signed),
+    renewal: news.renewals.reduce<AppleRenewal | null>((known, news) => later(known, news, signed), facts.renewal),
+  };
+}
+
+/** What follows from the facts at an instant. Time alone only ever takes access away. */
+export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): Standing {
+  const current = currentOf(facts);
+  if (current === null) return NOTHING_BOUGHT;
+  const terms = catalogue(current.productId, null);
+  const { renewal } = facts;
+  const endsAt = endOf(current, terms);
+  const isRenewable = current.expiresDate !== null;
+  const graceUntil = isRenewable && renewal?.isInBillingRetry === true ? instant(renewal.gracePeriodExpiresDate) : null;
+  const standing = {
+    tariffId: terms?.tariffId ?? null,
+    productId: current.productId,
+    basePlanId: null,
+    startedAt: new Date(startOf(facts)),
+    periodStartedAt: new Date(periodStartOf(facts, current, at)),
+    endsAt,
+    accessUntil: latest(endsAt, graceUntil),
+    graceUntil,
+    autoRenewing: isRenewable && renewal?.willRenew !== false,
+    isTrial: current.offerDiscountType === 'FREE_TRIAL',
+    cancelledAt: renewal?.willRenew === false ? new Date(renewal.signedDate) : null,
+    pendingTariffId: pendingTariffOf(current, renewal, catalogue),
+    endedReason: null,
+  };
+  const over = { ...standing, autoRenewing: false, pendingTariffId: null };
+  if (current.revocationDate !== null) {
+    const revokedAt = new Date(current.revocationDate);
+    const isFamily = current.revocationType === 'FAMILY_REVOKE' || current.ownership === 'FAMILY_SHARED';
+    return {
+      ...over,
+      state: isFamily ? 'revoked' : 'refunded',
+      accessUntil: revokedAt,
+      graceUntil: null,
+      endedReason: isFamily ? 'family_sharing_ended' : refundReason(current),
+    };
+  }
+  if (endsAt === null || at < endsAt) {
+    if (isRenewable && renewal?.willRenew === false) return { ...standing, state: 'cancelled' };
+    return { ...standing, state: standing.isTrial ? 'trial' : 'active' };
+  }
+  if (isRenewable && renewal?.isInBillingRetry === true) {
+    return { ...standing, state: graceUntil !== null && at < graceUntil ? 'grace' : 'retry' };
+  }
+  const endedReason = ENDED_REASONS[renewal?.expirationIntent ?? 0] ?? null;
+  return { ...over, state: 'expired', endedReason };
+}
+
+/** The money that moved: one payment for each transaction that was paid for by the family member who bought it. */
+export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readonly PurchasePayment[] {
+  const all = facts.transactions.filter(({ ownership }) => ownership !== 'FAMILY_SHARED').toSorted(byTime);
+  return all.map((transaction, index) => {
+    const terms = catalogue(transaction.productId, null);
+    const isTrial = transaction.offerDiscountType === 'FREE_TRIAL';
+    const paid = transaction.price ?? (isTrial ? 0 : null);
+    const amount = paid === null ? (terms?.price ?? '0.00') : moneyOfParts(BigInt(paid), 3);
+    const refund =
+      transaction.revocationDate === null || transaction.isUpgraded
+        ? null
+        : {
+            amount:
+              paid === null
+                ? amount
+                : moneyOfParts(shareOf(BigInt(paid), BigInt(transaction.revocationPercentage ?? WHOLE)), 3),
+            at: new Date(transaction.revocationDate),
+            reason: refundReason(transaction),
+          };
+    return {
+      reference: transaction.transactionId,
+      kind: kindOf(transaction, all[index - 1]),
+      amount,
+      currency: transaction.currency ?? terms?.currency ?? 'USD',
+      status: refund === null ? 'completed' : 'refunded',
+      paidAt: new Date(transaction.purchaseDate),
+      periodStart: new Date(transaction.purchaseDate),
+      periodEnd: endOf(transaction, terms),
+      productId: transaction.productId,
+      tariffId: terms?.tariffId ?? null,
+      isTrial,
+      isEstimated: paid === null,
+      country: transaction.storefront,
+      refund,
+      supersededByReference: transaction.isUpgraded ? (all[index + 1]?.transactionId ?? null) : null,
+    };
+  });
+}
+
+/** The transaction that says what is had now: the latest that no upgrade took the place of. */
+export function currentOf({ transactions }: AppleFacts): AppleTransaction | null {
+  return (
+    transactions
+      .filter(({ isUpgraded }) => !isUpgraded)
+      .toSorted(byTime)
+      .at(-1) ?? null
+  );
+}
+
+const NOTHING_BOUGHT: Standing = {
+  state: 'pending',
+  tariffId: null,
+  productId: null,
+  basePlanId: null,
+  startedAt: null,
+  periodStartedAt: null,
+  endsAt: null,
+  accessUntil: null,
+  graceUntil: null,
+  autoRenewing: false,
+  isTrial: false,
+  cancelledAt: null,
+  pendingTariffId: null,
+  endedReason: null,
+};
+
+function startOf({ transactions }: AppleFacts): number {
+  return Math.min(...transactions.map(({ purchaseDate }) => purchaseDate));
+}
+
+/** A renewal may be charged a day early: the period that runs is the latest that has begun. */
+function periodStartOf({ transactions }: AppleFacts, current: AppleTransaction, at: Date): number {
+  const begun = transactions.filter(({ isUpgraded, purchaseDate }) => !isUpgraded && purchaseDate <= at.getTime());
+  return begun.toSorted(byTime).at(-1)?.purchaseDate ?? current.purchaseDate;
+}
+
+/** Null = for life. What Apple sets no end to lasts as its tariff says; of a consumable nothing lasts unless a tariff says so. */
+function endOf({ type, expiresDate, purchaseDate }: AppleTransaction, terms: ProductTerms | null): Date | null {
+  if (expiresDate !== null) return new Date(expiresDate);
+  if (type === 'Non-Consumable') return null;
+  const bought = new Date(purchaseDate);
+  if (terms === null) return bought;
+  return terms.kind === 'lifetime' || terms.durationDays === 0 ? null : addDays(bought, terms.durationDays);
+}
+
+function pendingTariffOf(current: AppleTransaction, renewal: AppleRenewal | null, catalogue: Catalogue): number | null {
+  const next = renewal?.autoRenewProductId ?? null;
+  if (next === null || next === current.productId || renewal?.willRenew === false) return null;
+  return catalogue(next, null)?.tariffId ?? null;
+}
+
+function kindOf(transaction: AppleTransaction, previous: AppleTransaction | undefined): PurchasePayment['kind'] {
+  if (transaction.expiresDate === null) return 'one_time';
+  if (previous?.isUpgraded === true) return 'upgrade';
+  if (transaction.transactionReason !== null) {
+    return transaction.transactionReason === 'RENEWAL' ? 'renewal' : 'purchase';
+  }
+  return previous === undefined ? 'purchase' : 'renewal';
+}
+
+function refundReason({ revocationReason }: AppleTransaction): string {
+  return revocationReason === 1 ? 'app_issue' : 'other';
+}
+
+function byTime(left: AppleTransaction, right: AppleTransaction): number {
+  return (
+    left.purchaseDate - right.purchaseDate ||
+    (left.expiresDate ?? Number.MAX_SAFE_INTEGER) - (right.expiresDate ?? Number.MAX_SAFE_INTEGER) ||
+    left.transactionId.length - right.transactionId.length ||
+    (left.transactionId < right.transactionId ? -1 : 1)
+  );
+}
+
+function instant(milliseconds: number | null): Date | null {
+  return milliseconds === null ? null : new Date(milliseconds);
+}
+
+/** The later of two ends, where the first may be none at all (for life) and the second may be missing. */
+function latest(end: Date | null, other: Date | null): Date | null {
+  return end === null || other === null || other <= end ? end : other;
+}

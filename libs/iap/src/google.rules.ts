@@ -1,0 +1,278 @@
+import { addDays, addSeconds } from '#kernel';
+import { type SubscriptionState } from '#subscriptions';
+import { later, mergeById } from './facts.rules.js';
+import {
+  type GoogleFacts,
+  type GoogleItem,
+  type GoogleOrder,
+  type GoogleSnapshot,
+  type GoogleVoid,
+} from './google-facts.js';
+import { type Catalogue, type PurchasePayment, type Standing } from './purchase.js';
+
+/**
+ * For up to 24 h after a failed renewal, 48 h before a hold, Play goes on saying ACTIVE with an end in the past and sends nothing:
+ * an auto-renewing subscription goes on for so long.
+ */
+const SILENT_GRACE_SECONDS = 48 * 3600;
+
+export const NOTHING_OF_GOOGLE: GoogleFacts = {
+  provider: 'google',
+  snapshot: null,
+  orders: [],
+  voids: [],
+  revokedAt: null,
+  supersededBy: null,
+};
+
+/** Adds what was learnt to what is known. Order and repetition make no difference; what was voided, revoked or replaced stays so. */
+export function mergeGoogle(facts: GoogleFacts, news: Partial<GoogleFacts>): GoogleFacts {
+  const asked = (value: { readonly seq: number }): number => value.seq;
+  const weight = ({ isPartial, at }: GoogleVoid): number => (isPartial ? 0 : 1e15) - at; // all of it beats a part; the first time counts
+  return {
+    provider: 'google',
+    snapshot: later(facts.snapshot, news.snapshot ?? null, asked),
+    orders: mergeById(facts.orders, news.orders ?? [], ({ orderId }) => orderId, asked),
+    voids: mergeById(facts.voids, news.voids ?? [], ({ orderId }) => orderId, weight),
+    revokedAt: earliest(facts.revokedAt, news.revokedAt ?? null),
+    supersededBy: [facts.supersededBy, news.supersededBy ?? null].reduce((one, other) =>
+      one === null || (other !== null && other > one) ? other : one,
+    ),
+  };
+}
+
+/** What follows from the facts at an instant. Time alone only ever takes access away. */
+export function deriveGoogle(facts: GoogleFacts, catalogue: Catalogue, at: Date): Standing {
+  const { snapshot } = facts;
+  const candidates = snapshot?.items.map((item) => standingOf(facts, snapshot, item, catalogue, at)) ?? [];
+  const [best] = candidates.toSorted((left, right) => right.rank - left.rank || compareEnds(right, left));
+  if (best !== undefined) return best.standing;
+  return {
+    state: facts.supersededBy === null ? 'pending' : 'superseded',
+    tariffId: null,
+    productId: null,
+    basePlanId: null,
+    startedAt: null,
+    periodStartedAt: null,
+    endsAt: null,
+    accessUntil: null,
+    graceUntil: null,
+    autoRenewing: false,
+    isTrial: false,
+    cancelledAt: null,
+    pendingTariffId: null,
+    endedReason: null,
+  };
+}
+
+/** The money that moved: one payment for each order; one named after the purchase where Play has no order for it. */
+export function paymentsOfGoogle(facts: GoogleFacts, key: string, catalogue: Catalogue): readonly PurchasePayment[] {
+  const { snapshot, orders } = facts;
+  const [item] = snapshot?.items ?? [];
+  if (snapshot === null || item === undefined) return [];
+  if (orders.length === 0) return [paymentWithoutOrder(snapshot, item, key, catalogue)];
+  const inTime = orders.toSorted((left, right) => left.createTime - right.createTime);
+  return inTime.map((order, index) => paymentOfOrder(facts, snapshot, order, inTime[index - 1], catalogue));
+}
+
+interface Candidate {
+  readonly standing: Standing;
+  /** Mapped before unmapped, access before none, then the tariff's rank. */
+  readonly rank: number;
+}
+
+function standingOf(
+  facts: GoogleFacts,
+  snapshot: GoogleSnapshot,
+  item: GoogleItem,
+  catalogue: Catalogue,
+  at: Date,
+): Candidate {
+  const terms = catalogue(item.productId, item.basePlanId);
+  const startedAt = new Date(snapshot.startTime ?? 0);
+  const endsAt = endOf(snapshot, item, terms?.kind === 'nonrenewing' ? terms.durationDays : 0);
+  const silentGrace = snapshot.state === 'ACTIVE' && item.autoRenews === true && endsAt !== null;
+  const accessUntil = silentGrace ? addSeconds(endsAt, SILENT_GRACE_SECONDS) : endsAt;
+  const { state, endedReason } = stateOf(facts, snapshot, item, accessUntil, at);
+  const isOver = ['expired', 'refunded', 'revoked', 'superseded', 'void'].includes(state);
+  const grants = ['trial', 'active', 'cancelled', 'grace'].includes(state);
+  const order = facts.orders.find(({ orderId }) => orderId === item.orderId);
+  return {
+    rank: (terms === null ? 0 : 2e9) + (grants ? 1e9 : 0) + (terms?.rank ?? 0),
+    standing: {
+      state,
+      tariffId: terms?.tariffId ?? null,
+      productId: item.productId,
+      basePlanId: item.basePlanId,
+      startedAt,
+      periodStartedAt: order === undefined ? startedAt : new Date(order.createTime),
+      endsAt,
+      accessUntil,
+      graceUntil: state === 'grace' ? endsAt : null,
+      autoRenewing: item.autoRenews === true && !isOver && state !== 'cancelled',
+      isTrial: item.phase === 'trial',
+      cancelledAt: snapshot.cancelTime === null ? null : new Date(snapshot.cancelTime),
+      pendingTariffId:
+        item.replacementProductId === null || isOver
+          ? null
+          : (catalogue(item.replacementProductId, null)?.tariffId ?? null),
+      endedReason,
+    },
+  };
+}
+
+function stateOf(
+  facts: GoogleFacts,
+  snapshot: GoogleSnapshot,
+  item: GoogleItem,
+  accessUntil: Date | null,
+  at: Date,
+): { readonly state: SubscriptionState; readonly endedReason: string | null } {
+  if (facts.supersededBy !== null) return { state: 'superseded', endedReason: 'replaced' };
+  const voided = facts.voids.find(({ orderId, isPartial }) => orderId === item.orderId && !isPartial);
+  if (voided !== undefined) return { state: 'refunded', endedReason: voidReason(voided) };
+  const state = snapshot.kind === 'product' ? productState(facts, snapshot.state) : subscriptionState(snapshot, item);
+  const isPast = accessUntil !== null && at >= accessUntil;
+  if (snapshot.kind === 'subscription' && facts.revokedAt !== null && (state === 'expired' || isPast)) {
+    return { state: 'revoked', endedReason: 'revoked' };
+  }
+  const ends: readonly SubscriptionState[] = ['active', 'trial', 'cancelled', 'grace'];
+  return { state: isPast && ends.includes(state) ? 'expired' : state, endedReason: null };
+}
+
+/** The states of subscriptionsv2. One we have never heard of grants nothing. */
+function subscriptionState({ state }: GoogleSnapshot, item: GoogleItem): SubscriptionState {
+  switch (state) {
+    case 'ACTIVE':
+      return item.phase === 'trial' ? 'trial' : 'active';
+    case 'CANCELED':
+      return 'cancelled';
+    case 'IN_GRACE_PERIOD':
+      return 'grace';
+    case 'ON_HOLD':
+      return 'retry';
+    case 'PAUSED':
+      return 'paused';
+    case 'PENDING':
+      return 'pending';
+    case 'PENDING_PURCHASE_CANCELED':
+      return 'void';
+    default:
+      return 'expired';
+  }
+}
+
+function productState({ orders }: GoogleFacts, state: string): SubscriptionState {
+  if (state === 'PURCHASED') return 'active';
+  if (state === 'PENDING') return 'pending';
+  const wasPaid = orders.some(
+    (order) => order.state !== null && order.state !== 'PENDING' && order.state !== 'CANCELED',
+  );
+  return wasPaid ? 'refunded' : 'void';
+}
+
+function endOf({ kind, startTime }: GoogleSnapshot, item: GoogleItem, durationDays: number): Date | null {
+  if (item.expiryTime !== null) return new Date(item.expiryTime);
+  if (kind === 'subscription') return new Date(startTime ?? 0); // a subscription without an end is none
+  return durationDays === 0 ? null : addDays(new Date(startTime ?? 0), durationDays);
+}
+
+function paymentWithoutOrder(
+  snapshot: GoogleSnapshot,
+  item: GoogleItem,
+  key: string,
+  catalogue: Catalogue,
+): PurchasePayment {
+  const terms = catalogue(item.productId, item.basePlanId);
+  const isPending = snapshot.state === 'PENDING';
+  const isDead = ['PENDING_PURCHASE_CANCELED', 'CANCELLED'].includes(snapshot.state);
+  const price = isPending || isDead ? item.price : null; // without an order nothing is charged: a promo code
+  return {
+    reference: `token:${key}`,
+    kind: snapshot.kind === 'product' ? 'one_time' : 'purchase',
+    amount: price?.amount ?? '0.00',
+    currency: price?.currency ?? item.price?.currency ?? terms?.currency ?? 'USD',
+    status: isPending ? 'pending' : isDead ? 'failed' : 'completed',
+    paidAt: new Date(snapshot.startTime ?? 0),
+    periodStart: null,
+    periodEnd: null,
+    productId: item.productId,
+    tariffId: terms?.tariffId ?? null,
+    isTrial: item.phase === 'trial',
+    isEstimated: price !== null,
+    country: snapshot.regionCode,
+    refund: null,
+    supersededByReference: null,
+  };
+}
+
+function paymentOfOrder(
+  facts: GoogleFacts,
+  snapshot: GoogleSnapshot,
+  order: GoogleOrder,
+  previous: GoogleOrder | undefined,
+  catalogue: Catalogue,
+): PurchasePayment {
+  const terms = catalogue(order.productId, order.basePlanId);
+  const isTrial = order.phase === 'trial';
+  const estimate = isTrial ? { amount: '0.00', currency: order.price?.currency ?? 'USD' } : order.price;
+  const paid = order.total ?? estimate ?? { amount: terms?.price ?? '0.00', currency: terms?.currency ?? 'USD' };
+  const refund = refundOf(facts, order, paid.amount);
+  return {
+    reference: order.orderId,
+    kind: orderKind(snapshot, order),
+    amount: paid.amount,
+    currency: paid.currency,
+    status: orderStatus(facts, order),
+    paidAt: new Date(order.createTime),
+    periodStart: new Date(previous?.expiryTime ?? order.createTime),
+    periodEnd: order.expiryTime === null ? null : new Date(order.expiryTime),
+    productId: order.productId,
+    tariffId: terms?.tariffId ?? null,
+    isTrial,
+    isEstimated: order.total === null && !isTrial,
+    country: snapshot.regionCode,
+    refund,
+    supersededByReference: null,
+  };
+}
+
+/** Renewals are numbered after the first order: `GPA.1-2-3..0`, `..1`. */
+function orderKind(snapshot: GoogleSnapshot, { orderId }: GoogleOrder): PurchasePayment['kind'] {
+  if (snapshot.kind === 'product') return 'one_time';
+  if (/\.\.\d+$/.test(orderId)) return 'renewal';
+  return snapshot.linkedKey === null ? 'purchase' : 'upgrade';
+}
+
+function orderStatus({ voids }: GoogleFacts, { orderId, state }: GoogleOrder): PurchasePayment['status'] {
+  if (voids.some((voided) => voided.orderId === orderId && !voided.isPartial) || state === 'REFUNDED')
+    return 'refunded';
+  if (state === 'PENDING') return 'pending';
+  return state === 'CANCELED' ? 'failed' : 'completed';
+}
+
+function refundOf({ voids }: GoogleFacts, order: GoogleOrder, amount: string): PurchasePayment['refund'] {
+  const voided = voids.find(({ orderId }) => orderId === order.orderId);
+  if (voided === undefined && order.refunded === null && order.state !== 'REFUNDED') return null;
+  const whole = voided?.isPartial === false || order.state === 'REFUNDED';
+  return {
+    amount: order.refunded?.amount ?? (whole ? amount : '0.00'),
+    at: new Date(voided?.at ?? order.createTime),
+    reason: voided === undefined ? null : voidReason(voided),
+  };
+}
+
+/** Play's `voidedReason` numbers, as far as they concern us. */
+function voidReason({ reason }: GoogleVoid): string {
+  if (reason === 7) return 'chargeback';
+  return reason === 8 ? 'unacknowledged' : 'refund';
+}
+
+function earliest(left: number | null, right: number | null): number | null {
+  return left === null || right === null ? (left ?? right) : Math.min(left, right);
+}
+
+function compareEnds(left: Candidate, right: Candidate): number {
+  const end = ({ standing }: Candidate): number => standing.accessUntil?.getTime() ?? Number.MAX_SAFE_INTEGER;
+  return end(left) - end(right);
+}
