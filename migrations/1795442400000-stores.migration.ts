@@ -96,8 +96,7 @@ export class Stores1795442400000 implements MigrationInterface {
       );
 
       ALTER TABLE user_tariffs
-        ADD COLUMN store_purchase_id integer
-          CONSTRAINT user_tariffs_store_purchase_id_fkey REFERENCES store_purchases,
+        ADD COLUMN store_purchase_id integer,
         ADD COLUMN grace_until timestamptz,
         ADD COLUMN cancelled_at timestamptz,
         ADD COLUMN pending_tariff_id integer CONSTRAINT user_tariffs_pending_tariff_id_fkey REFERENCES tariffs ON DELETE SET NULL,

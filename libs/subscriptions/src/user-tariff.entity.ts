@@ -63,13 +63,9 @@ export class UserTariffEntity {
   @Column('boolean', { name: 'is_trial', default: false })
   isTrial: boolean;
 
-  /** The purchase that it follows; null for what people give. */
+  /** The purchase that it follows, by its id in the room above, which never deletes one; null for what people give. */
   @Column('integer', { name: 'store_purchase_id', nullable: true })
   storePurchaseId: number | null;
-
-  @ManyToOne('StorePurchaseEntity')
-  @JoinColumn({ name: 'store_purchase_id', foreignKeyConstraintName: 'user_tariffs_store_purchase_id_fkey' })
-  storePurchase?: object;
 
   /** Until when a store grants access although a charge failed. */
   @Column('timestamptz', { name: 'grace_until', nullable: true })
