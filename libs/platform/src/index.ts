@@ -22,6 +22,7 @@ export { chooseLocale, DEFAULT_LOCALE, type Locale, LOCALES, messageFor } from '
 export { Idempotency, type RepeatableAnswer, type RepeatableRequest } from './idempotency/idempotency.js';
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
+export { clientAddress, type Network, networkOf } from './telemetry/client-address.js';
 export { createLog, LOG, NestLog } from './telemetry/log.js';
 export { Metrics } from './telemetry/metrics.js';
 export { MetricsServer } from './telemetry/metrics-server.js';

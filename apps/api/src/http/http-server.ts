@@ -5,7 +5,7 @@ import { type IncomingMessage } from 'node:http';
 import { type Socket } from 'node:net';
 import { type Logger } from 'pino';
 import { DomainError } from '#kernel';
-import { AccessLog, inRequest, type Settings } from '#platform';
+import { AccessLog, clientAddress, inRequest, type Network, type RequestContext, type Settings } from '#platform';
 import { errorBody } from './error.filter.js';
 import { installBodyParser } from './json-body.parser.js';
 import { type ApiRequest } from './request.js';
@@ -75,8 +75,19 @@ function installHeaders(fastify: FastifyInstance, settings: Settings): void {
     const isCatalogue = request.method === 'GET' && url.startsWith('/tariffs');
     void reply.headers(isCatalogue ? ofCatalogue : url.startsWith('/docs') ? ofDocs : ofApi);
     void reply.header('x-request-id', request.id);
-    inRequest({ requestId: request.id }, done);
+    inRequest(contextOf(request, settings.http.trustedProxies), done);
   });
+}
+
+/** Who forwarded a request is only looked at by those who ask for its address. */
+function contextOf(request: FastifyRequest, trusted: readonly Network[]): RequestContext {
+  const { remoteAddress } = request.socket; // now: once the caller has hung up, the socket does not know any more
+  return {
+    requestId: request.id,
+    get address() {
+      return clientAddress(remoteAddress, request.headers['x-forwarded-for']?.toString(), trusted);
+    },
+  };
 }
 
 /** One line a request. */

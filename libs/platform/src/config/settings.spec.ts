@@ -43,6 +43,7 @@ describe('settings', () => {
       docs: true,
       corsOrigins: [],
       shutdownDelaySeconds: 0,
+      trustedProxies: [],
     });
     expect(settings.database).toEqual({ url: undefined, poolSize: 10 });
     expect(settings.auth.accessTokenSeconds).toBe(3600);
@@ -84,6 +85,7 @@ describe('settings', () => {
     ['ALGORITHM', { ALGORITHM: 'none' }],
     ['BCRYPT_COST', { BCRYPT_COST: '4' }],
     ['ACCESS_TOKEN_EXPIRE_MINUTES', { ACCESS_TOKEN_EXPIRE_MINUTES: '61' }],
+    ['TRUST_PROXY', { TRUST_PROXY: '10.0.0.0/8,proxy.internal' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['WG_SERVER_PUBLIC_KEY', { WG_SERVER_PUBLIC_KEY: 'nope' }],
     ['WG_ENDPOINT', { WG_ENDPOINT: 'vpn.example.com' }],

@@ -1,5 +1,6 @@
 import { isIP, isIPv4 } from 'node:net';
 import { isFernetKey } from '../crypto/fernet.js';
+import { type Network, parseNetwork } from '../telemetry/client-address.js';
 import { secretWeakness } from './secret-strength.rules.js';
 import { type Environment, SettingsReader } from './settings-reader.js';
 import {
@@ -67,6 +68,8 @@ export class Settings {
     readonly corsOrigins: readonly string[];
     /** How long the service keeps answering after SIGTERM while a balancer takes it out, in seconds. */
     readonly shutdownDelaySeconds: number;
+    /** Whose `X-Forwarded-For` is believed; nobody's by default. */
+    readonly trustedProxies: readonly Network[];
   };
 
   readonly database: {
@@ -156,6 +159,7 @@ export class Settings {
       docs: read.flag('DOCS', !production),
       corsOrigins: read.list('CORS_ORIGINS'),
       shutdownDelaySeconds: read.integer('SHUTDOWN_DELAY_SECONDS', { min: 0, max: 300 }, 0),
+      trustedProxies: readNetworks(read, 'TRUST_PROXY'),
     };
     for (const origin of this.http.corsOrigins) {
       if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
@@ -286,6 +290,14 @@ function readMetricsToken(read: SettingsReader, production: boolean): string | u
   const weakness = token === undefined || !production ? undefined : secretWeakness(token, METRICS_TOKEN_LENGTH);
   if (weakness !== undefined) read.fault(`METRICS_TOKEN ${weakness}`);
   return token;
+}
+
+function readNetworks(read: SettingsReader, name: string): readonly Network[] {
+  return read.list(name).flatMap((text) => {
+    const network = parseNetwork(text);
+    if (network === undefined) read.fault(`${name} must list networks, such as 10.0.0.0/8,2001:db8::/32`);
+    return network === undefined ? [] : [network];
+  });
 }
 
 function readRoles(read: SettingsReader): readonly Role[] {

@@ -30,9 +30,10 @@ describe('the log', () => {
     expect(line).not.toContain('hunter2');
   });
 
-  it('says on whose behalf a line was written', async () => {
-    const line = await logged((log) => inRequest({ requestId: 'r-1' }, () => log.info('x')));
+  it('says on whose behalf a line was written, and not from where', async () => {
+    const line = await logged((log) => inRequest({ requestId: 'r-1', address: '192.0.2.1' }, () => log.info('x')));
     expect(JSON.parse(line)).toMatchObject({ requestId: 'r-1', level: 'info', msg: 'x' });
+    expect(line).not.toContain('192.0.2.1');
   });
 });
 

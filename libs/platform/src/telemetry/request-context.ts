@@ -1,8 +1,11 @@
 import { ContextSlot } from '../context.js';
 
-/** What every line that is logged on behalf of one request carries. */
+/** What is known of a request wherever it leads to. */
 export interface RequestContext {
+  /** Every line that is logged on behalf of the request carries it. */
   readonly requestId: string;
+  /** Where it came from (see `clientAddress`); undefined when its connection was gone before it was looked at. */
+  readonly address: string | undefined;
 }
 
 const slot = new ContextSlot<RequestContext>();
