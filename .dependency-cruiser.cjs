@@ -48,6 +48,11 @@ const wires = [
     packages: ['@googleapis/androidpublisher', 'google-auth-library', 'googleapis-common'],
     where: String.raw`^libs/iap/src/google[^/]*\.(storefront|push|api)\.ts$`,
   },
+  {
+    what: 'counting of requests',
+    packages: ['rate-limiter-flexible'],
+    where: String.raw`^apps/api/src/http/rate-limit\.service\.ts$`,
+  },
   { what: 'QR codes', packages: ['qrcode'], where: String.raw`^apps/api/src/vpn-peers/qr-code\.ts$` },
   {
     what: 'Prometheus',

@@ -41,6 +41,10 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
   ],
   'wire-ssh': ['libs/auth/src/a.ts', `import ssh2 from 'ssh2'; ssh2;`],
   'wire-promclient': ['libs/auth/src/a.ts', `import { Gauge } from 'prom-client'; Gauge;`],
+  'wire-ratelimiterflexible': [
+    'apps/api/src/a.ts',
+    `import { RateLimiterMemory } from 'rate-limiter-flexible'; RateLimiterMemory;`,
+  ],
   'wire-qrcode': ['apps/api/src/a.ts', `import qrcode from 'qrcode'; qrcode;`],
   'wire-pino': ['libs/auth/src/a.ts', `import { pino } from 'pino'; pino;`],
   'no-cycles': ['libs/auth/src/a.ts', `import { b } from './b.js'; export const a = b;`],

@@ -1,7 +1,9 @@
 import { afterAll } from '@jest/globals';
 import { type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { type Type } from '@nestjs/common';
 import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { Client, type QueryResultRow } from 'pg';
+import { HttpModule } from '../../apps/api/src/http/http.module.js';
 import { createApp } from '../../apps/api/src/setup.js';
 import { ManualClock } from '#kernel';
 import { createLog, type Environment } from '#platform';
@@ -35,6 +37,8 @@ export interface ApiOptions {
   readonly logLines?: string[];
   /** Another way to the same database. */
   readonly databaseUrl?: (direct: string) => string;
+  /** Routes beside those of the service, to try what stands before them. */
+  readonly controllers?: readonly Type[];
   /** Puts fakes in the place of what reaches out. */
   readonly override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
 }
@@ -56,7 +60,7 @@ export class TestApi {
     readonly database: TestDatabase,
   ) {}
 
-  static async start({ environment, logLines, databaseUrl, override }: ApiOptions = {}): Promise<TestApi> {
+  static async start({ environment, logLines, databaseUrl, controllers, override }: ApiOptions = {}): Promise<TestApi> {
     const database = await createTestDatabase();
     const clock = new ManualClock(new Date());
     const destination = logLines === undefined ? undefined : { write: (line: string) => void logLines.push(line) };
@@ -69,10 +73,12 @@ export class TestApi {
     };
     const app = await createApp(
       options,
-      override === undefined
+      override === undefined && controllers === undefined
         ? undefined
         : async (module, adapter, nest) => {
-            const rooms = await override(Test.createTestingModule({ imports: [module] })).compile();
+            const imports = [module, HttpModule];
+            const builder = Test.createTestingModule({ imports, controllers: [...(controllers ?? [])] });
+            const rooms = await (override?.(builder) ?? builder).compile();
             return rooms.createNestApplication<NestFastifyApplication>(adapter, nest);
           },
     );

@@ -13,7 +13,7 @@ export interface FieldIssue {
 interface DomainErrorOptions {
   readonly params?: ErrorParams;
   readonly issues?: readonly FieldIssue[];
-  /** Seconds after which trying again makes sense, for `unavailable` and `conflict`. */
+  /** Seconds after which trying again makes sense, for `unavailable`, `too_many_requests` and `conflict`. */
   readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
 }

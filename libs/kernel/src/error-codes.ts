@@ -9,6 +9,7 @@ export type ErrorKind =
   | 'too_large'
   | 'unsupported'
   | 'unprocessable'
+  | 'too_many_requests'
   | 'unavailable'
   | 'bad_gateway'
   | 'internal';
@@ -33,6 +34,7 @@ export const ERRORS = {
     kind: 'unprocessable',
     detail: 'Idempotency-Key was already used with another request',
   },
+  too_many_requests: { kind: 'too_many_requests', detail: 'Too many requests' },
   database_unavailable: { kind: 'unavailable', detail: 'Service temporarily unavailable' },
   overloaded: { kind: 'unavailable', detail: 'Server is busy, try again later' },
   internal_error: { kind: 'internal', detail: 'Internal server error' },

@@ -14,6 +14,7 @@ export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
   too_large: 413,
   unsupported: 415,
   unprocessable: 422,
+  too_many_requests: 429,
   internal: 500,
   unavailable: 503,
   bad_gateway: 502,

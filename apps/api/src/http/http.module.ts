@@ -4,6 +4,7 @@ import { AuthModule } from '#auth';
 import { AccessGuard } from './access.guard.js';
 import { ErrorFilter } from './error.filter.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { RateLimits } from './rate-limit.service.js';
 import { Shutdown } from './shutdown.js';
 import { ValidationPipe } from './validation.pipe.js';
 
@@ -12,11 +13,12 @@ import { ValidationPipe } from './validation.pipe.js';
   imports: [AuthModule],
   providers: [
     JwtStrategy,
+    RateLimits,
     Shutdown,
     { provide: APP_GUARD, useClass: AccessGuard },
     { provide: APP_PIPE, useClass: ValidationPipe },
     { provide: APP_FILTER, useClass: ErrorFilter },
   ],
-  exports: [Shutdown],
+  exports: [RateLimits, Shutdown],
 })
 export class HttpModule {}

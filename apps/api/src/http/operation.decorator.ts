@@ -15,8 +15,11 @@ import { Access, type AccessLevel } from './access.guard.js';
 import { STATUS_OF } from './error.filter.js';
 import { ErrorOut, ValidationErrorOut } from './error.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
+import { RateLimited } from './rate-limit.guard.js';
+import { RATE_LIMIT_HEADERS, type RateLimitName } from './rate-limit.rules.js';
 
 type Dto = new () => object;
+type HeadersObject = Record<string, { readonly description: string; readonly schema: { readonly type: 'integer' } }>;
 type ResponsesObject = NonNullable<NonNullable<OpenAPIObject['paths'][string]['get']>['responses']>;
 
 /** An answer that is no JSON: its schema for each media type that it may have. */
@@ -38,6 +41,8 @@ export interface OperationOptions {
   readonly paged?: boolean;
   /** A POST that creates something: heeds `Idempotency-Key`. */
   readonly creates?: boolean;
+  /** How often it may be called; more is answered with 429. */
+  readonly limit?: RateLimitName;
   /** False: answers without the database, also when there is none. */
   readonly needsDatabase?: boolean;
   /** The refusals of its own; those of authentication and validation are added. */
@@ -51,6 +56,9 @@ const OF_EVERY_CALLER: Readonly<Record<AccessLevel, readonly ErrorCode[]>> = {
   admin: ['not_authenticated', 'invalid_token', 'user_not_active', 'admin_required'],
 };
 
+/** A request that was one too many is also told when to come again. */
+const REFUSED_HEADERS = { 'Retry-After': 'Seconds after which to try again', ...RATE_LIMIT_HEADERS };
+
 const EXAMPLES = '#/components/examples/';
 const REQUEST_ID_EXAMPLE = '5f0d7c1e-6f2f-4b0e-8f62-5f6f3f0f8f11';
 
@@ -59,11 +67,12 @@ const REQUEST_ID_EXAMPLE = '5f0d7c1e-6f2f-4b0e-8f62-5f6f3f0f8f11';
  * success is 200.
  */
 export function Operation(options: OperationOptions): MethodDecorator {
-  const { access, summary, description, creates = false, needsDatabase = true, errors = [] } = options;
+  const { access, summary, description, creates = false, limit, needsDatabase = true, errors = [] } = options;
   const codes: readonly ErrorCode[] = [
     ...OF_EVERY_CALLER[access],
     ...errors,
     ...(creates ? (['idempotency_key_in_use', 'idempotency_key_reused'] as const) : []),
+    ...(limit === undefined ? [] : (['too_many_requests'] as const)),
     'internal_error',
     ...(needsDatabase ? (['database_unavailable'] as const) : []),
   ];
@@ -74,6 +83,7 @@ export function Operation(options: OperationOptions): MethodDecorator {
     ApiOperation({ summary, ...(description === undefined ? {} : { description }) }),
     ...(access === 'public' ? [] : [ApiBearerAuth('bearer')]),
     ...(creates ? [UseInterceptors(IdempotencyInterceptor), idempotencyHeader()] : []),
+    ...(limit === undefined ? [] : [RateLimited(limit)]),
     success(options),
     ApiExtraModels(ErrorOut, ValidationErrorOut),
     ...refusals(codes),
@@ -90,8 +100,13 @@ function idempotencyHeader(): MethodDecorator {
   });
 }
 
-function success({ answer, nullable = false, paged = false }: OperationOptions): MethodDecorator {
-  if ('content' in answer) return ApiResponse({ status: 200, description: 'Done', content: { ...answer.content } });
+function success({ answer, nullable = false, paged = false, limit }: OperationOptions): MethodDecorator {
+  const headers: HeadersObject = {
+    ...(paged ? { 'X-Total-Count': { description: 'How many there are in all', schema: { type: 'integer' } } } : {}),
+    ...(limit === undefined ? {} : documented(RATE_LIMIT_HEADERS)),
+  };
+  const done = { status: 200, description: 'Done', ...(Object.keys(headers).length === 0 ? {} : { headers }) };
+  if ('content' in answer) return ApiResponse({ ...done, content: { ...answer.content } });
   const isArray = Array.isArray(answer);
   const dto = (isArray ? answer[0] : answer) as Dto;
   const ref = { $ref: getSchemaPath(dto) };
@@ -100,10 +115,13 @@ function success({ answer, nullable = false, paged = false }: OperationOptions):
     : nullable
       ? { type: 'object' as const, nullable: true, allOf: [ref] }
       : ref;
-  const headers = paged
-    ? { headers: { 'X-Total-Count': { description: 'How many there are in all', schema: { type: 'integer' } } } }
-    : {};
-  return applyDecorators(ApiExtraModels(dto), ApiResponse({ status: 200, description: 'Done', schema, ...headers }));
+  return applyDecorators(ApiExtraModels(dto), ApiResponse({ ...done, schema }));
+}
+
+function documented(headers: Readonly<Record<string, string>>): HeadersObject {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: 'integer' } }]),
+  );
 }
 
 /** One documented response a status, with an example for each code that it can carry. */
@@ -123,6 +141,7 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
     const examples = before?.content?.['application/json']?.examples ?? {};
     const schema = { $ref: getSchemaPath(status === 422 ? ValidationErrorOut : ErrorOut) };
     responses[status] = {
+      ...(status === STATUS_OF.too_many_requests ? { headers: documented(REFUSED_HEADERS) } : {}),
       description: before === undefined ? detail : `${before.description} · ${detail}`,
       content: {
         'application/json': { schema, examples: { ...examples, [code]: { $ref: EXAMPLES + code } } },

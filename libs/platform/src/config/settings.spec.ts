@@ -45,6 +45,7 @@ describe('settings', () => {
       shutdownDelaySeconds: 0,
       trustedProxies: [],
     });
+    expect(settings.rateLimits).toEqual({ iapVerify: 10, webhook: 600 });
     expect(settings.database).toEqual({ url: undefined, poolSize: 10 });
     expect(settings.auth.accessTokenSeconds).toBe(3600);
     expect(settings.auth.promoteMode).toBe('once');
@@ -86,6 +87,7 @@ describe('settings', () => {
     ['BCRYPT_COST', { BCRYPT_COST: '4' }],
     ['ACCESS_TOKEN_EXPIRE_MINUTES', { ACCESS_TOKEN_EXPIRE_MINUTES: '61' }],
     ['TRUST_PROXY', { TRUST_PROXY: '10.0.0.0/8,proxy.internal' }],
+    ['RATE_LIMIT_WEBHOOK', { RATE_LIMIT_WEBHOOK: '0' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['WG_SERVER_PUBLIC_KEY', { WG_SERVER_PUBLIC_KEY: 'nope' }],
     ['WG_ENDPOINT', { WG_ENDPOINT: 'vpn.example.com' }],

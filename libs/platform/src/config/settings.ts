@@ -45,6 +45,7 @@ export interface EasyTarget {
 const SECRET_KEY_LENGTH = 32;
 const PROMOTE_SECRET_LENGTH = 24;
 const METRICS_TOKEN_LENGTH = 24;
+const PER_MINUTE = { min: 1, max: 1_000_000 };
 
 /**
  * Every setting of the service, read once at start-up. All faults are reported together, in one message.
@@ -70,6 +71,12 @@ export class Settings {
     readonly shutdownDelaySeconds: number;
     /** Whose `X-Forwarded-For` is believed; nobody's by default. */
     readonly trustedProxies: readonly Network[];
+  };
+
+  /** Requests a minute, counted by each process for itself. */
+  readonly rateLimits: {
+    readonly iapVerify: number;
+    readonly webhook: number;
   };
 
   readonly database: {
@@ -166,6 +173,11 @@ export class Settings {
         read.fault('CORS_ORIGINS must list origins such as https://admin.example.com, without a path');
       }
     }
+
+    this.rateLimits = {
+      iapVerify: read.integer('RATE_LIMIT_IAP_VERIFY', PER_MINUTE, 10),
+      webhook: read.integer('RATE_LIMIT_WEBHOOK', PER_MINUTE, 600),
+    };
 
     this.database = {
       url: readDatabaseUrl(read, production),

@@ -10,6 +10,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   route_not_found: 'There is nothing at this address',
   idempotency_key_in_use: 'This request is already being processed',
   idempotency_key_reused: 'This Idempotency-Key was already used with another request',
+  too_many_requests: 'That was too often. Please wait a moment and try again.',
   database_unavailable: 'The service is temporarily unavailable. Please try again shortly.',
   overloaded: 'The service is busy. Please try again shortly.',
   internal_error: 'Something went wrong on our side. If it happens again, tell support the request id.',

@@ -10,6 +10,7 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   route_not_found: 'По этому адресу ничего нет',
   idempotency_key_in_use: 'Этот запрос уже выполняется',
   idempotency_key_reused: 'Этот Idempotency-Key уже использован с другим запросом',
+  too_many_requests: 'Слишком много запросов. Подождите немного и попробуйте снова.',
   database_unavailable: 'Сервис временно недоступен. Попробуйте чуть позже.',
   overloaded: 'Сервис перегружен. Попробуйте чуть позже.',
   internal_error: 'Что-то пошло не так на нашей стороне. Если это повторится, сообщите поддержке номер запроса.',
