@@ -1,6 +1,7 @@
 import { type MigrationInterface } from 'typeorm';
 import { Initial1795305600000 } from './1795305600000-initial.migration.js';
 import { Fleet1795348800000 } from './1795348800000-fleet.migration.js';
+import { Audit1795440600000 } from './1795440600000-audit.migration.js';
 import { Stores1795442400000 } from './1795442400000-stores.migration.js';
 
 interface Migration {
@@ -9,4 +10,9 @@ interface Migration {
 }
 
 /** Every migration, in the order in which they run. Once released, one is never changed: `frozen.json` holds its checksum. */
-export const MIGRATIONS: readonly Migration[] = [Initial1795305600000, Fleet1795348800000, Stores1795442400000];
+export const MIGRATIONS: readonly Migration[] = [
+  Initial1795305600000,
+  Fleet1795348800000,
+  Audit1795440600000,
+  Stores1795442400000,
+];

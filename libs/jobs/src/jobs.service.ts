@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
 import { Access, Applying, Reconciliation, Retention } from '#peers';
-import { Exclusive, Idempotency, LOG } from '#platform';
+import { Audit, Exclusive, Idempotency, LOG } from '#platform';
 
 /** A use case that runs by itself. */
 export interface Job {
@@ -36,6 +36,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     retention: Retention,
     accounts: Accounts,
     idempotency: Idempotency,
+    audit: Audit,
     @Inject(LOG) private readonly log: Logger,
   ) {
     this.jobs = [
@@ -45,6 +46,8 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
       { name: 'forget-peers', everySeconds: HOUR, isExclusive: true, run: () => retention.forgetSuspended() },
       { name: 'forget-sessions', everySeconds: HOUR, isExclusive: true, run: () => accounts.forgetEndedSessions() },
       { name: 'forget-answers', everySeconds: HOUR, isExclusive: true, run: () => idempotency.forgetOld() },
+      // Once a day would do, but no process has to live that long.
+      { name: 'forget-audit', everySeconds: HOUR, isExclusive: true, run: () => audit.forgetOld() },
     ];
   }
 

@@ -1,8 +1,20 @@
 /**
  * platform: what the rooms stand on. Settings, the database and its transactions, sealing of secrets, languages, the log,
- * repeated requests. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
+ * the audit log, repeated requests. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
  * peer is.
  */
+export {
+  type Actor,
+  ACTOR_KINDS,
+  AUDIT_ACTIONS,
+  type AuditAction,
+  type AuditEntry,
+  type AuditFilter,
+  type AuditRecord,
+  differences,
+  SYSTEM,
+} from './audit/audit-entry.js';
+export { Audit } from './audit/audit.service.js';
 export { loadSettings } from './config/load-settings.js';
 export { type EasyTarget, type HostTarget, type Role, Settings, type SigningKey } from './config/settings.js';
 export { type Environment, SettingsError } from './config/settings-reader.js';

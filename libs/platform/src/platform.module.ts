@@ -2,6 +2,9 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { type Logger } from 'pino';
 import { Clock, Randomness, SystemClock, SystemRandomness } from '#kernel';
+import { AuditEntryEntity } from './audit/audit-entry.entity.js';
+import { AuditRepository } from './audit/audit.repository.js';
+import { Audit } from './audit/audit.service.js';
 import { Settings } from './config/settings.js';
 import { SecretBox } from './crypto/secret-box.js';
 import { DatabaseClock } from './database/database-clock.js';
@@ -32,7 +35,7 @@ export class PlatformModule {
       global: true,
       imports: [
         DatabaseModule.connect({ url: databaseUrl, poolSize: settings.database.poolSize }),
-        TypeOrmModule.forFeature([IdempotencyKeyEntity]),
+        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity]),
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -44,11 +47,13 @@ export class PlatformModule {
         options.clock === undefined
           ? DatabaseClock
           : { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
+        Audit,
+        AuditRepository,
         Idempotency,
         Metrics,
         MetricsServer,
       ],
-      exports: [Settings, Clock, Randomness, SecretBox, LOG, DatabaseClock, Idempotency, Metrics, MetricsServer],
+      exports: [Settings, Clock, Randomness, SecretBox, LOG, DatabaseClock, Audit, Idempotency, Metrics, MetricsServer],
     };
   }
 }

@@ -58,6 +58,6 @@ export class UnitOfWork {
 
   /** Opens what is only safe as part of a larger piece of work, such as taking a row lock. */
   assertOpen(): void {
-    if (this.open.current === undefined) throw new Error('A row lock was taken outside a transaction');
+    if (this.open.current === undefined) throw new Error('A part of a transaction was done outside a transaction');
   }
 }
