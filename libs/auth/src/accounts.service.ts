@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { addDays, addSeconds, Clock, DomainError, invalidField, Randomness } from '#kernel';
-import { UnitOfWork } from '#platform';
+import { type Actor, Audit, UnitOfWork } from '#platform';
 import { AccessChanges } from './access-changes.js';
 import { type AccessToken, AccessTokens } from './access-tokens.service.js';
 import { normaliseEmail } from './email.js';
@@ -35,6 +35,7 @@ export class Accounts {
     private readonly passwords: Passwords,
     private readonly tokens: AccessTokens,
     private readonly changes: AccessChanges,
+    private readonly audit: Audit,
     private readonly clock: Clock,
     private readonly randomness: Randomness,
   ) {}
@@ -78,12 +79,18 @@ export class Accounts {
    * Lets a user in, or shuts him out: at once, on his next request, his devices included.
    * @throws DomainError user_not_found
    */
-  setStatus(userId: number, status: UserStatus): Promise<User> {
+  setStatus(by: Actor, userId: number, status: UserStatus): Promise<User> {
     return this.uow.run(async () => {
       const user = await this.users.lock(userId);
       if (user.status !== status) {
         await this.users.update(userId, { status });
         await this.changes.announce(userId);
+        await this.audit.record({
+          ...by,
+          action: status === 'blocked' ? 'user_block' : 'user_unblock',
+          target: `user:${userId}`,
+          data: { from: user.status, to: status },
+        });
       }
       return this.users.get(userId);
     });

@@ -3,6 +3,7 @@
  * administrator. It promises that a blocked user, or an ended session, is out on the next request. It must never know what a
  * user has bought or which devices he has: those who do are told through `AccessChanges`.
  */
+export { actorOf } from './actor.js';
 export { AccessChanges, type AccessObserver } from './access-changes.js';
 export { ACCESS_TOKEN_RULES, type AccessClaims, type AccessToken, AccessTokens } from './access-tokens.service.js';
 export { Accounts } from './accounts.service.js';

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '#kernel';
-import { Settings, UnitOfWork } from '#platform';
+import { Audit, Settings, SYSTEM, UnitOfWork } from '#platform';
+import { actorOf } from './actor.js';
 import { AccessChanges } from './access-changes.js';
 import { type Principal } from './user.js';
 import { UsersRepository } from './users.repository.js';
@@ -24,6 +25,7 @@ export class Promotion {
     private readonly uow: UnitOfWork,
     private readonly users: UsersRepository,
     private readonly changes: AccessChanges,
+    private readonly audit: Audit,
   ) {}
 
   /**
@@ -33,11 +35,17 @@ export class Promotion {
   async promote({ userId, by, secret }: PromotionRequest): Promise<void> {
     await this.uow.run(async () => {
       await this.users.serialiseAdministration();
-      const allowed = by?.user.isAdmin === true || (await this.opensWith(secret));
-      if (!allowed) throw new DomainError('promotion_refused');
-      await this.users.lock(userId);
+      const byAdmin = by?.user.isAdmin === true;
+      if (!byAdmin && !(await this.opensWith(secret))) throw new DomainError('promotion_refused');
+      const { status } = await this.users.lock(userId);
       await this.users.update(userId, { isAdmin: true, status: 'active' });
       await this.changes.announce(userId);
+      await this.audit.record({
+        ...(by === null ? SYSTEM : actorOf(by)),
+        action: 'user_promote',
+        target: `user:${userId}`,
+        data: { by_secret: !byAdmin, from: status, to: 'active' },
+      });
     });
   }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError, type Listing, type Money, type Page } from '#kernel';
-import { Idempotency, UnitOfWork } from '#platform';
-import { type Principal, Users } from '#auth';
+import { Audit, Idempotency, UnitOfWork } from '#platform';
+import { actorOf, type Principal, Users } from '#auth';
 import { Subscriptions } from '#subscriptions';
 import { Tariffs } from '#tariffs';
 import { assertMayBecome, isEditable } from './payment.rules.js';
@@ -36,6 +36,7 @@ export class Payments {
     private readonly tariffs: Tariffs,
     private readonly subscriptions: Subscriptions,
     private readonly idempotency: Idempotency,
+    private readonly audit: Audit,
     private readonly clock: Clock,
   ) {}
 
@@ -83,7 +84,7 @@ export class Payments {
         ...(currency === undefined || pricedByTariff ? {} : { currency }),
         ...(provider === undefined ? {} : { provider }),
       });
-      if (status !== undefined) await this.setStatus(payment, status);
+      if (status !== undefined) await this.setStatus(by, payment, status);
       return this.repository.get(id);
     });
   }
@@ -114,7 +115,7 @@ export class Payments {
     return this.uow.run(async () => {
       await this.users.lock(userId);
       const written = await this.repository.insert(payment);
-      await this.setStatus(written, status);
+      await this.setStatus(by, written, status);
       return this.repository.get(written.id);
     });
   }
@@ -138,7 +139,7 @@ export class Payments {
     return payment;
   }
 
-  private async setStatus(payment: Payment, status: PaymentStatus): Promise<void> {
+  private async setStatus(by: Principal, payment: Payment, status: PaymentStatus): Promise<void> {
     assertMayBecome(payment.status, status);
     if (payment.status === status) return;
     const bought =
@@ -151,5 +152,8 @@ export class Payments {
         ? {}
         : { subscriptionId: bought.subscriptionId, periodStart: bought.startedAt, periodEnd: bought.endedAt }),
     });
+    const { id, userId, tariffId } = payment;
+    const data = { user_id: userId, tariff_id: tariffId, from: payment.status, to: status };
+    await this.audit.record({ ...actorOf(by), action: 'payment_status', target: `payment:${id}`, data });
   }
 }

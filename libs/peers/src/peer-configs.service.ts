@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError } from '#kernel';
 import { type Principal } from '#auth';
+import { UnitOfWork } from '#platform';
 import { Subscriptions } from '#subscriptions';
 import { renderClientConfig, Servers } from '#wireguard';
 import { isWanted, networksOf, type Peer } from './peer.js';
+import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys, type PeerSecrets } from './peer-keys.service.js';
 import { PeersRepository } from './peers.repository.js';
 import { Peers } from './peers.service.js';
@@ -12,11 +14,13 @@ import { Peers } from './peers.service.js';
 @Injectable()
 export class PeerConfigs {
   constructor(
+    private readonly uow: UnitOfWork,
     private readonly peers: Peers,
     private readonly repository: PeersRepository,
     private readonly subscriptions: Subscriptions,
     private readonly servers: Servers,
     private readonly keys: PeerKeys,
+    private readonly audit: PeerAudit,
   ) {}
 
   /** The wg-quick text of the caller's newest device. @throws DomainError no_active_subscription | no_peer_for_user */
@@ -30,7 +34,7 @@ export class PeerConfigs {
   /** The wg-quick text of one device. @throws DomainError peer_not_found | not_allowed | no_active_subscription */
   async of(by: Principal, id: number): Promise<string> {
     const peer = await this.wanted(by, id);
-    return this.render(peer, await this.keys.open(peer));
+    return this.handedOut(by, peer, await this.keys.open(peer));
   }
 
   /**
@@ -41,7 +45,7 @@ export class PeerConfigs {
     const peer = await this.wanted(by, id);
     const secrets = await this.keys.open(peer);
     if (secrets.privateKey === null) throw new DomainError('private_key_not_held');
-    return this.render(peer, secrets);
+    return this.handedOut(by, peer, secrets);
   }
 
   private async wanted(by: Principal, id: number): Promise<Peer> {
@@ -49,6 +53,13 @@ export class PeerConfigs {
     await this.subscriptions.requireEntitlement(peer.userId);
     if (!isWanted(peer)) throw new DomainError('peer_not_found');
     return peer;
+  }
+
+  /** A text that leaves the house, which is written down where it is not its owner who gets it. */
+  private async handedOut(by: Principal, peer: Peer, secrets: PeerSecrets): Promise<string> {
+    const text = await this.render(peer, secrets);
+    if (by.user.id !== peer.userId) await this.uow.run(() => this.audit.record(by, 'peer_config', peer));
+    return text;
   }
 
   private async render(peer: Peer, secrets: PeerSecrets): Promise<string> {

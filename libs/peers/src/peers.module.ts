@@ -6,6 +6,7 @@ import { WireGuardModule } from '#wireguard';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
+import { PeerAudit } from './peer-audit.service.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { PeerConfigs } from './peer-configs.service.js';
 import { PeerKeys } from './peer-keys.service.js';
@@ -30,6 +31,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Access,
     Applying,
     DesiredPeersRepository,
+    PeerAudit,
     PeerConfigs,
     PeerKeys,
     PeerOrigins,

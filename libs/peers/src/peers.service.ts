@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError, invalidField, type Listing, type Page } from '#kernel';
-import { Idempotency, Settings, UnitOfWork } from '#platform';
+import { differences, Idempotency, Settings, UnitOfWork } from '#platform';
 import { type Principal, Users } from '#auth';
 import { Subscriptions } from '#subscriptions';
 import { address6Of, Addresses, type Placement, type Server, Servers } from '#wireguard';
@@ -8,11 +8,13 @@ import { Applying } from './applying.service.js';
 import { addressesOf, DesiredPeersRepository } from './desired-peers.repository.js';
 import { Patience } from './patience.js';
 import { type NewPeer, type Peer } from './peer.js';
+import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys } from './peer-keys.service.js';
 import { type Origin, PeerOrigins, privateKeyOf } from './peer-origins.service.js';
 import { FIRST_GENERATION, type PeerKeyColumns, PeersRepository, UNCOUNTED } from './peers.repository.js';
 
 const EVERYTHING = '0.0.0.0/0, ::/0';
+const CORRECTABLE = ['deviceName', 'allowedIps', 'publicKey', 'address'] as const;
 
 export interface PeerDraft {
   readonly deviceName: string | null;
@@ -50,6 +52,7 @@ export class Peers {
     private readonly keys: PeerKeys,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
+    private readonly audit: PeerAudit,
   ) {}
 
   /**
@@ -106,7 +109,10 @@ export class Peers {
         ...(newAddress === undefined ? {} : await this.exchange(server, peer, newAddress)),
       });
       if (newKey !== undefined || newAddress !== undefined) await this.repository.changed(server, id);
-      return this.repository.get(id);
+      const after = await this.repository.get(id);
+      const fields = Object.keys(differences(peer, after, CORRECTABLE));
+      if (fields.length > 0) await this.audit.record(by, 'peer_update', peer, { fields });
+      return after;
     });
     return this.told(changed, new Patience());
   }
@@ -159,6 +165,7 @@ export class Peers {
       const left = await this.servers.get(peer.serverId);
       await this.leave(left, peer, peer.address);
       await this.repository.delete(id);
+      await this.audit.record(by, 'peer_delete', peer);
       return left;
     });
     if (server.applies) await this.applying.within(server.id);
@@ -238,6 +245,7 @@ export class Peers {
       appliedGeneration: server.applies && !isThere ? 0 : FIRST_GENERATION,
       createdAt: this.clock.now(),
     });
+    await this.audit.record(by, 'peer_create', peer);
     return { id: peer.id, peer, privateKey: privateKeyOf(origin) };
   }
 
@@ -263,6 +271,7 @@ export class Peers {
     if (origin.kind === 'made') await this.desired.remake(origin.server.id, origin.material);
     else await this.rekey(origin.server, peer, this.keys.seal(origin));
     await this.repository.changed(origin.server, id);
+    await this.audit.record(by, 'peer_rotate', peer);
     return { id, peer: await this.repository.get(id), privateKey: privateKeyOf(origin) };
   }
 
@@ -281,6 +290,7 @@ export class Peers {
     const addresses = await this.takeAddresses(target, origin, undefined);
     await this.repository.update(id, { serverId: target.id, ...addresses, ...keys, ...UNCOUNTED });
     await this.repository.changed(target, id);
+    await this.audit.record(by, 'peer_move', peer, { to_server_id: target.id });
     return { moved: await this.repository.get(id), left: source };
   }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { DataSource } from 'typeorm';
 import { Accounts, type Principal, type User } from '#auth';
 import { DomainError } from '#kernel';
+import { SYSTEM } from '#platform';
 import { Subscriptions } from '#subscriptions';
 import {
   generateKeyPair,
@@ -86,7 +87,7 @@ async function subscriber(): Promise<Principal> {
     .query<{ id: number }[]>('INSERT INTO tariffs (name, price, created_at) VALUES ($1, 9.99, now()) RETURNING id', [
       name,
     ]);
-  await open.rooms.get(Subscriptions).assign(id, tariff?.id ?? 0);
+  await open.rooms.get(Subscriptions).assign(SYSTEM, id, tariff?.id ?? 0);
   return { user: { id, isAdmin: false } as User, sessionId: '' };
 }
 
@@ -219,10 +220,10 @@ describe('a server that we apply to', () => {
     const by = await subscriber();
     const { peer } = await create(by);
     const accounts = open.rooms.get(Accounts);
-    await accounts.setStatus(by.user.id, 'blocked');
+    await accounts.setStatus(SYSTEM, by.user.id, 'blocked');
     await applying.applyAll();
     expect(keysOnHost()).toEqual([]);
-    await accounts.setStatus(by.user.id, 'active');
+    await accounts.setStatus(SYSTEM, by.user.id, 'active');
     await applying.applyAll();
     expect(host.wg.peers.get(peer.publicKey)?.allowedIps).toEqual([`${peer.address}/32`]);
   });
@@ -262,7 +263,7 @@ describe('a sweep', () => {
     const by = await subscriber();
     const { peer } = await create(by);
     host.fault = 'before';
-    await open.rooms.get(Accounts).setStatus(by.user.id, 'blocked');
+    await open.rooms.get(Accounts).setStatus(SYSTEM, by.user.id, 'blocked');
     await applying.applyAll();
     expect(keysOnHost()).toEqual([peer.publicKey]);
     host.heal();
@@ -361,7 +362,7 @@ async function live(dice: Dice, users: readonly [Principal, ...Principal[]]): Pr
       () => Promise.resolve(),
     ];
     const meanwhile: (() => unknown)[] = [
-      () => accounts.setStatus(by.user.id, dice.below(2) === 0 ? 'blocked' : 'active'),
+      () => accounts.setStatus(SYSTEM, by.user.id, dice.below(2) === 0 ? 'blocked' : 'active'),
       () => (host.fault = (['none', 'none', 'before', 'after'] as const)[dice.below(4)] ?? 'none'),
       () => host.wg.peers.delete(dice.of(keysOnHost()) ?? ''),
       () => host.wg.give(generateKeyPair().publicKey, [`10.8.0.${dice.below(30) + 2}/32`]),

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError, isFree } from '#kernel';
-import { UnitOfWork } from '#platform';
+import { type Actor, Audit, UnitOfWork } from '#platform';
 import { AccessChanges, Users } from '#auth';
 import { type Tariff, Tariffs } from '#tariffs';
 import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription } from './subscription.rules.js';
@@ -24,6 +24,7 @@ export class Subscriptions {
     private readonly users: Users,
     private readonly tariffs: Tariffs,
     private readonly changes: AccessChanges,
+    private readonly audit: Audit,
     private readonly clock: Clock,
   ) {}
 
@@ -53,14 +54,21 @@ export class Subscriptions {
    * An administrator gives a tariff: for its duration, from now. The user becomes active.
    * @throws DomainError user_not_found | tariff_not_found | tariff_already_assigned
    */
-  assign(userId: number, tariffId: number): Promise<Subscription> {
+  assign(by: Actor, userId: number, tariffId: number): Promise<Subscription> {
     return this.uow.run(async () => {
       const user = await this.users.lock(userId);
       const tariff = await this.tariffs.get(tariffId);
       const running = (await this.running(userId)).some((subscription) => subscription.tariff.id === tariffId);
       if (running) throw new DomainError('tariff_already_assigned');
       if (user.status !== 'active') await this.users.update(userId, { status: 'active' });
-      return this.start(userId, tariff, 'admin');
+      const started = await this.start(userId, tariff, 'admin');
+      await this.audit.record({
+        ...by,
+        action: 'tariff_assign',
+        target: `user:${userId}`,
+        data: { tariff_id: tariffId, subscription_id: started.id, until: started.endedAt, was: user.status },
+      });
+      return started;
     });
   }
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { DataSource } from 'typeorm';
 import { AccessChanges, Accounts, type User } from '#auth';
 import { addDays } from '#kernel';
-import { UnitOfWork } from '#platform';
+import { SYSTEM, UnitOfWork } from '#platform';
 import { type Tariff, Tariffs } from '#tariffs';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { SUBSCRIPTION_STATES } from './subscription.js';
@@ -31,7 +31,7 @@ function user(): Promise<User> {
 }
 
 function tariff(change: Partial<Tariff> = {}): Promise<Tariff> {
-  return open.rooms.get(Tariffs).create({
+  return open.rooms.get(Tariffs).create(SYSTEM, {
     name: `Tariff ${++sequence}`,
     description: null,
     durationDays: 30,
@@ -112,7 +112,7 @@ describe('a payment made by hand', () => {
 
   it('prolongs what an administrator gave, but not what a free tariff gave', async () => {
     const [{ id: userId }, given, free] = [await user(), await tariff(), await tariff({ price: '0.00' })];
-    const assigned = await subscriptions.assign(userId, given.id);
+    const assigned = await subscriptions.assign(SYSTEM, userId, given.id);
     expect((await pay(userId, given.id)).subscriptionId).toBe(assigned.id);
     const { id: another } = await user();
     const taken = await subscriptions.takeFree(another, free.id);
@@ -125,10 +125,12 @@ describe('whoever depends on access', () => {
   it('is told of every change, and not of one that was undone', async () => {
     const [{ id: userId }, monthly] = [await user(), await tariff()];
     announced.length = 0;
-    await subscriptions.assign(userId, monthly.id);
+    await subscriptions.assign(SYSTEM, userId, monthly.id);
     await pay(userId, monthly.id);
     expect(announced).toEqual([userId, userId]);
-    await expect(subscriptions.assign(userId, monthly.id)).rejects.toMatchObject({ code: 'tariff_already_assigned' });
+    await expect(subscriptions.assign(SYSTEM, userId, monthly.id)).rejects.toMatchObject({
+      code: 'tariff_already_assigned',
+    });
     expect(announced).toHaveLength(2);
   });
 });

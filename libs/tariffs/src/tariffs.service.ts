@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock, type Listing, type Page } from '#kernel';
-import { Idempotency, UnitOfWork } from '#platform';
+import { type Actor, Audit, type AuditRecord, differences, Idempotency, UnitOfWork } from '#platform';
 import { type MappedProduct, type NewTariff, type StoreProvider, type Tariff } from './tariff.js';
 import { TariffsRepository } from './tariffs.repository.js';
 
@@ -23,13 +23,19 @@ export class Tariffs {
     private readonly uow: UnitOfWork,
     private readonly repository: TariffsRepository,
     private readonly idempotency: Idempotency,
+    private readonly audit: Audit,
     private readonly clock: Clock,
   ) {}
 
   /** @throws DomainError tariff_already_exists | store_product_taken */
-  create(tariff: NewTariff): Promise<Tariff> {
+  create(by: Actor, tariff: NewTariff): Promise<Tariff> {
     return this.idempotency.creating(
-      () => this.change(() => this.repository.insert(tariff)),
+      () =>
+        this.change(async () => {
+          const created = await this.repository.insert(tariff);
+          await this.record(by, 'tariff_create', created, { price: created.price, currency: created.currency });
+          return created;
+        }),
       (id) => this.repository.get(id),
     );
   }
@@ -38,13 +44,23 @@ export class Tariffs {
    * Changes what is given and leaves the rest.
    * @throws DomainError tariff_not_found | tariff_already_exists | store_product_taken
    */
-  update(id: number, change: Partial<NewTariff>): Promise<Tariff> {
-    return this.change(() => this.repository.update(id, change));
+  update(by: Actor, id: number, change: Partial<NewTariff>): Promise<Tariff> {
+    return this.change(async () => {
+      const before = await this.repository.get(id);
+      const after = await this.repository.update(id, change);
+      const changed = differences(before, after, Object.keys(change) as (keyof NewTariff)[]);
+      if (Object.keys(changed).length > 0) await this.record(by, 'tariff_update', after, { changed });
+      return after;
+    });
   }
 
   /** @throws DomainError tariff_not_found | tariff_in_use */
-  delete(id: number): Promise<void> {
-    return this.change(() => this.repository.delete(id));
+  delete(by: Actor, id: number): Promise<void> {
+    return this.change(async () => {
+      const tariff = await this.repository.get(id);
+      await this.repository.delete(id);
+      await this.record(by, 'tariff_delete', tariff, {});
+    });
   }
 
   /** Any tariff, also one that can no longer be taken: its subscribers look it up. @throws DomainError tariff_not_found */
@@ -68,6 +84,15 @@ export class Tariffs {
   /** What these products of a store stand for; a product without a tariff is left out. */
   ofStoreProducts(provider: StoreProvider, productIds: readonly string[]): Promise<readonly MappedProduct[]> {
     return this.repository.ofStoreProducts(provider, productIds);
+  }
+
+  private record(
+    by: Actor,
+    action: AuditRecord['action'],
+    { id, name }: Tariff,
+    data: AuditRecord['data'],
+  ): Promise<void> {
+    return this.audit.record({ ...by, action, target: `tariff:${id}`, data: { name, ...data } });
   }
 
   private change<T>(work: () => Promise<T>): Promise<T> {

@@ -1,7 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
 import { addSeconds, Clock, DomainError, invalidField, type Listing, type Page } from '#kernel';
-import { Idempotency, SecretBox, Settings, UnitOfWork } from '#platform';
+import {
+  type Actor,
+  Audit,
+  type AuditRecord,
+  differences,
+  Idempotency,
+  SecretBox,
+  Settings,
+  SYSTEM,
+  UnitOfWork,
+} from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { Providers } from './providers.service.js';
 import { type Server, type ServerOverview } from './server.js';
@@ -30,6 +40,7 @@ export class Servers {
     private readonly addresses: AddressesRepository,
     private readonly providers: Providers,
     private readonly idempotency: Idempotency,
+    private readonly audit: Audit,
     private readonly box: SecretBox,
     private readonly clock: Clock,
   ) {}
@@ -72,9 +83,9 @@ export class Servers {
    * Adds a server, its address pool filled. Until it is adopted, peers there that we do not know are left alone.
    * @throws DomainError server_already_exists | validation_error
    */
-  add(draft: ServerDraft): Promise<ServerOverview> {
+  add(by: Actor, draft: ServerDraft): Promise<ServerOverview> {
     return this.idempotency.creating(
-      () => this.writing(() => this.insert(draft)),
+      () => this.writing(() => this.insert(by, draft)),
       (id) => this.overview(id),
     );
   }
@@ -84,7 +95,12 @@ export class Servers {
    * never sent to another.
    * @throws DomainError server_not_found | server_already_exists | server_in_use | server_from_settings | validation_error
    */
-  change(id: number, change: ServerChange): Promise<ServerOverview> {
+  change(
+    by: Actor,
+    id: number,
+    change: ServerChange,
+    action: 'server_change' | 'server_drain' = 'server_change',
+  ): Promise<ServerOverview> {
     return this.writing(async () => {
       const before = await this.repository.lock(id);
       const { access, ...given } = change;
@@ -100,26 +116,29 @@ export class Servers {
       if (after.subnet !== before.subnet) await this.addresses.fill(after);
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
       if (isAnother(before, after) && (await this.repository.hasPeers(id))) throw new DomainError('server_in_use');
+      if (fields.length > 0) await this.record(by, action, before, { changed: shownChanges(before, columns, access) });
       return this.overview(id);
     });
   }
 
   /** From now on it gets no new peers, and keeps those it has. @throws DomainError server_not_found */
-  drain(id: number): Promise<ServerOverview> {
-    return this.change(id, { status: 'draining' });
+  drain(by: Actor, id: number): Promise<ServerOverview> {
+    return this.change(by, id, { status: 'draining' }, 'server_drain');
   }
 
   /**
    * Forgets a server that nothing is left on.
    * @throws DomainError server_not_found | server_in_use | server_from_settings
    */
-  remove(id: number): Promise<void> {
+  remove(by: Actor, id: number): Promise<void> {
     return this.writing(async () => {
-      const { fromSettings, applies } = await this.repository.lock(id);
+      const server = await this.repository.lock(id);
+      const { fromSettings, applies } = server;
       if (fromSettings) throw new DomainError('server_from_settings');
       // Where nobody takes leftovers off, there is nobody to wait for: the next export does not name them.
       if (applies && (await this.repository.hasLeftovers(id))) throw new DomainError('server_in_use');
       await this.repository.delete(id);
+      await this.record(by, 'server_delete', server, {});
       this.uow.afterCommit(() => this.providers.release(id));
     });
   }
@@ -141,9 +160,14 @@ export class Servers {
     throw new DomainError('no_server_available', { retryAfterSeconds: 60 });
   }
 
-  /** From now on peers there that we know nothing of are removed. */
+  /** From now on peers there that we know nothing of are removed: an operator says so. @throws DomainError server_not_found */
   adopt(id: number): Promise<void> {
-    return this.repository.adopt(id);
+    return this.uow.run(async () => {
+      const server = await this.repository.lock(id);
+      if (server.adopted) return;
+      await this.repository.adopt(id);
+      await this.record(SYSTEM, 'server_adopt', server, {});
+    });
   }
 
   /** The private key of a server whose key we made; null where only the host has it. */
@@ -152,12 +176,23 @@ export class Servers {
     return sealed === null ? null : this.box.open(sealed);
   }
 
-  private async insert({ access, ...draft }: ServerDraft): Promise<ServerOverview> {
+  private record(
+    by: Actor,
+    action: AuditRecord['action'],
+    { id, name }: Server,
+    data: AuditRecord['data'],
+  ): Promise<void> {
+    return this.audit.record({ ...by, action, target: `server:${id}`, data: { name, ...data } });
+  }
+
+  private async insert(by: Actor, { access, ...draft }: ServerDraft): Promise<ServerOverview> {
     if (access !== null) this.assertAllowed(access);
     assertFits(draft, access);
     const sealedAccess = access === null ? null : this.seal(access);
     const id = await this.repository.insert({ ...draft, adopted: false, sealedAccess });
-    await this.addresses.fill(await this.repository.get(id));
+    const server = await this.repository.get(id);
+    await this.addresses.fill(server);
+    await this.record(by, 'server_add', server, { provider: server.provider, region: server.region });
     return this.overview(id);
   }
 
@@ -199,6 +234,16 @@ export class Servers {
 
 function pageOf<T>(all: readonly T[], { skip, limit }: Page): Listing<T> {
   return { items: all.slice(skip, skip + limit), total: all.length };
+}
+
+/** What was changed, for the audit log: of how a server is reached, and of its key, only that it was. */
+function shownChanges(before: Server, columns: Partial<Server>, access: ServerAccess | undefined): object {
+  const { publicKey, ...shown } = columns;
+  return {
+    ...differences(before, { ...before, ...shown }, Object.keys(shown) as (keyof typeof shown)[]),
+    ...(publicKey === undefined ? {} : { public_key: 'replaced' }),
+    ...(access === undefined ? {} : { access: 'replaced' }),
+  };
 }
 
 /** The fields that are given and not so already. */

@@ -1,7 +1,9 @@
 import { Body, Controller, Delete, Get, Post, Put, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
+import { actorOf, type Principal } from '#auth';
 import { readServerChange, readServerDraft, ServerHealthRepository, Servers } from '#wireguard';
+import { Caller } from '../http/access.guard.js';
 import { DELETED, DeletedOut } from '../http/deleted.dto.js';
 import { PathId } from '../http/given.decorator.js';
 import { answerListing, ListQuery, pageOf } from '../http/listing.js';
@@ -25,8 +27,8 @@ export class AdminServersController {
     creates: true,
     errors: ['server_already_exists', 'validation_error'],
   })
-  async createServer(@Body() body: ServerIn): Promise<ServerOut> {
-    return ServerOut.from(await this.servers.add(readServerDraft(body)));
+  async createServer(@Caller() caller: Principal, @Body() body: ServerIn): Promise<ServerOut> {
+    return ServerOut.from(await this.servers.add(actorOf(caller), readServerDraft(body)));
   }
 
   @Get()
@@ -63,8 +65,12 @@ export class AdminServersController {
     answer: ServerOut,
     errors: ['server_not_found', 'server_already_exists', 'server_in_use', 'server_from_settings', 'validation_error'],
   })
-  async updateServer(@PathId() id: number, @Body() body: ServerChangeIn): Promise<ServerOut> {
-    return ServerOut.from(await this.servers.change(id, readServerChange(body)));
+  async updateServer(
+    @Caller() caller: Principal,
+    @PathId() id: number,
+    @Body() body: ServerChangeIn,
+  ): Promise<ServerOut> {
+    return ServerOut.from(await this.servers.change(actorOf(caller), id, readServerChange(body)));
   }
 
   @Delete(':id')
@@ -74,8 +80,8 @@ export class AdminServersController {
     answer: DeletedOut,
     errors: ['server_not_found', 'server_in_use', 'server_from_settings', 'validation_error'],
   })
-  async deleteServer(@PathId() id: number): Promise<DeletedOut> {
-    await this.servers.remove(id);
+  async deleteServer(@Caller() caller: Principal, @PathId() id: number): Promise<DeletedOut> {
+    await this.servers.remove(actorOf(caller), id);
     return DELETED;
   }
 
@@ -87,8 +93,8 @@ export class AdminServersController {
     answer: ServerOut,
     errors: ['server_not_found', 'validation_error'],
   })
-  async drainServer(@PathId() id: number): Promise<ServerOut> {
-    return ServerOut.from(await this.servers.drain(id));
+  async drainServer(@Caller() caller: Principal, @PathId() id: number): Promise<ServerOut> {
+    return ServerOut.from(await this.servers.drain(actorOf(caller), id));
   }
 
   @Get(':id/health')

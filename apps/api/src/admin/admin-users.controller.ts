@@ -1,7 +1,8 @@
 import { Body, Controller, Put } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
-import { Accounts } from '#auth';
+import { Accounts, actorOf, type Principal } from '#auth';
 import { UserOut } from '../auth/auth.dto.js';
+import { Caller } from '../http/access.guard.js';
 import { PathId } from '../http/given.decorator.js';
 import { Operation } from '../http/operation.decorator.js';
 import { UserStatusIn } from './admin-users.dto.js';
@@ -19,7 +20,7 @@ export class AdminUsersController {
     answer: UserOut,
     errors: ['user_not_found', 'validation_error'],
   })
-  async setUserStatus(@PathId() id: number, @Body() body: UserStatusIn): Promise<UserOut> {
-    return UserOut.from(await this.accounts.setStatus(id, body.status));
+  async setUserStatus(@Caller() caller: Principal, @PathId() id: number, @Body() body: UserStatusIn): Promise<UserOut> {
+    return UserOut.from(await this.accounts.setStatus(actorOf(caller), id, body.status));
   }
 }

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiTags } from '@nestjs/swagger';
 import { Clock } from '#kernel';
-import { Accounts, type Principal, Promotion } from '#auth';
+import { Accounts, actorOf, type Principal, Promotion } from '#auth';
 import { type Locale } from '#platform';
 import { Subscriptions } from '#subscriptions';
 import { Caller, OptionalCaller } from '../http/access.guard.js';
@@ -112,8 +112,12 @@ export class AuthController {
     answer: AssignedOut,
     errors: ['user_not_found', 'tariff_not_found', 'tariff_already_assigned', 'validation_error'],
   })
-  async assignTariff(@Query() query: UserQuery, @Body() body: TariffChoiceIn): Promise<AssignedOut> {
-    await this.subscriptions.assign(query.user_id, body.tariff_id);
+  async assignTariff(
+    @Caller() caller: Principal,
+    @Query() query: UserQuery,
+    @Body() body: TariffChoiceIn,
+  ): Promise<AssignedOut> {
+    await this.subscriptions.assign(actorOf(caller), query.user_id, body.tariff_id);
     return { msg: 'tariff assigned', user_id: query.user_id, tariff_id: body.tariff_id };
   }
 

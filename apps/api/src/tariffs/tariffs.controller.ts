@@ -1,7 +1,9 @@
 import { Body, Controller, Delete, Get, Post, Put, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
+import { actorOf, type Principal } from '#auth';
 import { Tariffs } from '#tariffs';
+import { Caller } from '../http/access.guard.js';
 import { PathId } from '../http/given.decorator.js';
 import { answerListing, pageOf } from '../http/listing.js';
 import { Operation } from '../http/operation.decorator.js';
@@ -22,8 +24,8 @@ export class TariffsController {
     creates: true,
     errors: ['tariff_already_exists', 'store_product_taken', 'validation_error'],
   })
-  async createTariff(@Body() body: TariffIn): Promise<TariffOut> {
-    return TariffOut.from(await this.tariffs.create(TariffIn.toTariff(body)));
+  async createTariff(@Caller() caller: Principal, @Body() body: TariffIn): Promise<TariffOut> {
+    return TariffOut.from(await this.tariffs.create(actorOf(caller), TariffIn.toTariff(body)));
   }
 
   @Get()
@@ -60,8 +62,12 @@ export class TariffsController {
     answer: TariffOut,
     errors: ['tariff_not_found', 'tariff_already_exists', 'store_product_taken', 'validation_error'],
   })
-  async updateTariff(@PathId() id: number, @Body() body: TariffChangeIn): Promise<TariffOut> {
-    return TariffOut.from(await this.tariffs.update(id, TariffChangeIn.toChange(body)));
+  async updateTariff(
+    @Caller() caller: Principal,
+    @PathId() id: number,
+    @Body() body: TariffChangeIn,
+  ): Promise<TariffOut> {
+    return TariffOut.from(await this.tariffs.update(actorOf(caller), id, TariffChangeIn.toChange(body)));
   }
 
   @Delete(':id')
@@ -71,8 +77,8 @@ export class TariffsController {
     answer: TariffDeletedOut,
     errors: ['tariff_not_found', 'tariff_in_use', 'validation_error'],
   })
-  async deleteTariff(@PathId() id: number): Promise<TariffDeletedOut> {
-    await this.tariffs.delete(id);
+  async deleteTariff(@Caller() caller: Principal, @PathId() id: number): Promise<TariffDeletedOut> {
+    await this.tariffs.delete(actorOf(caller), id);
     return { msg: 'tariff deleted', tariff_id: id };
   }
 }

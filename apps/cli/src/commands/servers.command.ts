@@ -1,6 +1,7 @@
 import { type INestApplicationContext } from '@nestjs/common';
 import { parseArgs } from 'node:util';
 import { ServerExport } from '#peers';
+import { SYSTEM } from '#platform';
 import { readServerDraft, type Server, Servers } from '#wireguard';
 import { type Command, UsageError, withRooms } from '../command.js';
 import { readJson } from '../json-file.js';
@@ -33,7 +34,7 @@ const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
 
   async add({ servers, options: { file } }) {
     if (file === undefined) throw new UsageError('servers add: --file says where its description is');
-    print(await servers.add(readServerDraft(await readJson(file))));
+    print(await servers.add(SYSTEM, readServerDraft(await readJson(file))));
   },
 
   async sync({ rooms, servers, options: { server, force = false } }) {
@@ -45,7 +46,7 @@ const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   async drain({ servers, names: [wanted] }) {
     if (wanted === undefined) throw new UsageError('servers drain: which one?');
     const { id } = await choose(servers, wanted);
-    print(await servers.drain(id));
+    print(await servers.drain(SYSTEM, id));
   },
 
   async doctor({ rooms, servers, options: { server } }) {
