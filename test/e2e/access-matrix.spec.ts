@@ -93,6 +93,7 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({ status: 'active' }),
     statuses: admins,
   },
+  listAudit: { path: () => '/admin/audit', statuses: admins },
   listServers: { path: () => '/servers', statuses: everybody },
   listAllServers: { path: () => '/admin/servers', statuses: admins },
   createServer: { path: () => '/admin/servers', body: ({ n }) => server(`New ${n}`), statuses: admins },

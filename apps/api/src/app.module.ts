@@ -8,6 +8,7 @@ import { PlatformModule, type PlatformOptions } from '#platform';
 import { SubscriptionsModule } from '#subscriptions';
 import { TariffsModule } from '#tariffs';
 import { WireGuardModule } from '#wireguard';
+import { AdminAuditController } from './admin/admin-audit.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
 import { AdminServersController } from './admin/admin-servers.controller.js';
 import { AuthController } from './auth/auth.controller.js';
@@ -38,6 +39,7 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     PaymentsController,
     ServersController,
     AdminUsersController,
+    AdminAuditController,
     AdminServersController,
   ],
 })

@@ -59,6 +59,11 @@ export function ShownTexts(options: ShownOptions = {}): PropertyDecorator {
   return shown({ type: 'array', items: { type: 'string' } }, options);
 }
 
+/** An object of whatever there is to say. */
+export function ShownData(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'object', additionalProperties: true }, options);
+}
+
 export function ShownObject(type: () => new () => object, options: ShownOptions = {}): PropertyDecorator {
   return shown({ type: type() }, options);
 }
