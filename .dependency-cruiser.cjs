@@ -53,6 +53,7 @@ const wires = [
     packages: ['rate-limiter-flexible'],
     where: String.raw`^apps/api/src/http/rate-limit\.service\.ts$`,
   },
+  { what: 'SMTP', packages: ['nodemailer'], where: String.raw`^libs/platform/src/mail/smtp-connection\.ts$` },
   { what: 'QR codes', packages: ['qrcode'], where: String.raw`^apps/api/src/vpn-peers/qr-code\.ts$` },
   {
     what: 'Prometheus',

@@ -40,6 +40,7 @@ const OFFENCES: Readonly<Record<string, readonly [path: string, source: string]>
     `import { androidpublisher } from '@googleapis/androidpublisher'; androidpublisher;`,
   ],
   'wire-ssh': ['libs/auth/src/a.ts', `import ssh2 from 'ssh2'; ssh2;`],
+  'wire-nodemailer': ['libs/auth/src/a.ts', `import { createTransport } from 'nodemailer'; createTransport;`],
   'wire-promclient': ['libs/auth/src/a.ts', `import { Gauge } from 'prom-client'; Gauge;`],
   'wire-ratelimiterflexible': [
     'apps/api/src/a.ts',

@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
 import { Access, Applying, Reconciliation, Retention } from '#peers';
-import { Audit, Exclusive, Idempotency, LOG } from '#platform';
+import { Audit, Exclusive, Idempotency, LOG, Outbox } from '#platform';
+import { Reminders } from '#subscriptions';
 
 /** A use case that runs by itself. */
 export interface Job {
@@ -37,6 +38,8 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     accounts: Accounts,
     idempotency: Idempotency,
     audit: Audit,
+    outbox: Outbox,
+    reminders: Reminders,
     @Inject(LOG) private readonly log: Logger,
   ) {
     this.jobs = [
@@ -48,6 +51,9 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
       { name: 'forget-answers', everySeconds: HOUR, isExclusive: true, run: () => idempotency.forgetOld() },
       // Once a day would do, but no process has to live that long.
       { name: 'forget-audit', everySeconds: HOUR, isExclusive: true, run: () => audit.forgetOld() },
+      { name: 'deliver-outbox', everySeconds: 5, run: () => outbox.deliver() },
+      { name: 'forget-outbox', everySeconds: HOUR, isExclusive: true, run: () => outbox.forgetFailed() },
+      { name: 'remind', everySeconds: MINUTE, isExclusive: true, run: () => reminders.remind() },
     ];
   }
 

@@ -1,6 +1,7 @@
 /**
  * platform: what the rooms stand on. Settings, the database and its transactions, sealing of secrets, languages, the log,
  * the audit log, repeated requests. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
+ * repeated requests, the outbox and mail. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
  * peer is.
  */
 export {
@@ -32,6 +33,15 @@ export { PreparedQueries, type PreparedQuery } from './database/prepared-queries
 export { UnitOfWork } from './database/unit-of-work.js';
 export { chooseLocale, DEFAULT_LOCALE, type Locale, LOCALES, messageFor } from './i18n/messages.js';
 export { Idempotency, type RepeatableAnswer, type RepeatableRequest } from './idempotency/idempotency.js';
+export { type AddressedLetter, Mail } from './mail/mail.service.js';
+export { type Letter, type LetterParams } from './mail/letter.js';
+export {
+  type OutboxKind,
+  type OutboxMessage,
+  type OutboxPayloads,
+  type OutgoingMail,
+} from './outbox/outbox-message.js';
+export { Outbox, type OutboxDelivery, type OutboxHandler, type OutboxOutcome } from './outbox/outbox.service.js';
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
 export { clientAddress, type Network, networkOf } from './telemetry/client-address.js';

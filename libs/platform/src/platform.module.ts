@@ -11,6 +11,12 @@ import { DatabaseClock } from './database/database-clock.js';
 import { DatabaseModule } from './database/database.module.js';
 import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
 import { Idempotency } from './idempotency/idempotency.js';
+import { Mail } from './mail/mail.service.js';
+import { SmtpConnection } from './mail/smtp-connection.js';
+import { OutboxEntity } from './outbox/outbox.entity.js';
+import { OutboxMetrics } from './outbox/outbox.metrics.js';
+import { OutboxRepository } from './outbox/outbox.repository.js';
+import { Outbox } from './outbox/outbox.service.js';
 import { LOG } from './telemetry/log.js';
 import { Metrics } from './telemetry/metrics.js';
 import { MetricsServer } from './telemetry/metrics-server.js';
@@ -24,7 +30,7 @@ export interface PlatformOptions {
   readonly randomness?: Randomness;
 }
 
-/** What every room may ask for by type: settings, database, clock, randomness, the secret box, the log. */
+/** What every room may ask for by type: settings, database, clock, randomness, the secret box, outbox and mail, the log. */
 @Module({})
 export class PlatformModule {
   static with(options: PlatformOptions): DynamicModule {
@@ -35,7 +41,7 @@ export class PlatformModule {
       global: true,
       imports: [
         DatabaseModule.connect({ url: databaseUrl, poolSize: settings.database.poolSize }),
-        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity]),
+        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, OutboxEntity]),
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -50,10 +56,28 @@ export class PlatformModule {
         Audit,
         AuditRepository,
         Idempotency,
+        Outbox,
+        OutboxRepository,
+        OutboxMetrics,
+        SmtpConnection,
+        Mail,
         Metrics,
         MetricsServer,
       ],
-      exports: [Settings, Clock, Randomness, SecretBox, LOG, DatabaseClock, Audit, Idempotency, Metrics, MetricsServer],
+      exports: [
+        Settings,
+        Clock,
+        Randomness,
+        SecretBox,
+        LOG,
+        DatabaseClock,
+        Audit,
+        Idempotency,
+        Outbox,
+        Mail,
+        Metrics,
+        MetricsServer,
+      ],
     };
   }
 }

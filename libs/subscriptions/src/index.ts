@@ -1,9 +1,11 @@
 /**
  * subscriptions: who is entitled to what, until when. Whatever grants access (an administrator, a payment, a free tariff, a
  * store) ends up as a row here, and "may he use the VPN?" is asked here and nowhere else. It promises that whoever depends on
- * access is told of every change, in the same transaction. It must never know what a peer or a store's receipt is.
+ * access is told of every change, in the same transaction, and that nobody is reminded twice of one end. It must never know what a
+ * peer or a store's receipt is.
  */
 export { Endings, type EndingsReport, type StoreKeeper } from './endings.service.js';
+export { Reminders } from './reminders.service.js';
 export {
   daysRemaining,
   endOfPeriod,

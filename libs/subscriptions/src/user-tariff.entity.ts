@@ -16,6 +16,7 @@ import { type SubscriptionSource, type SubscriptionState } from './subscription.
 })
 @Check('user_tariffs_store', `(source IN ('apple', 'google')) = (store_purchase_id IS NOT NULL)`)
 @Index('user_tariffs_tariff_id', ['tariffId'])
+@Index('user_tariffs_access_until', ['accessUntil'], { where: 'access_until IS NOT NULL' })
 @Check(
   'user_tariffs_state',
   `state IN ('pending', 'trial', 'active', 'cancelled', 'grace', 'retry', 'paused', 'expired', 'refunded', 'revoked', 'superseded', 'void')`,

@@ -41,6 +41,15 @@ export interface EasyTarget {
   readonly apiKey: string | undefined;
 }
 
+/** A mail server, over SMTP. */
+export interface MailServer {
+  readonly host: string;
+  readonly port: number;
+  /** Whether the connection begins with TLS; otherwise it is taken up by STARTTLS. */
+  readonly isImplicitTls: boolean;
+  readonly login: { readonly name: string; readonly password: string } | undefined;
+}
+
 /** RFC 7518 3.2: an HS256 key has at least 256 bits. */
 const SECRET_KEY_LENGTH = 32;
 const PROMOTE_SECRET_LENGTH = 24;
@@ -128,6 +137,10 @@ export class Settings {
     readonly peerRetentionDays: number;
   };
 
+  /** Undefined: no mail is sent. */
+  readonly mail:
+    { readonly server: MailServer; readonly from: { readonly name: string; readonly address: string } } | undefined;
+
   readonly metrics: {
     readonly host: string;
     /** Undefined: figures are not served on a port of their own. */
@@ -203,6 +216,7 @@ export class Settings {
       allowPrivateTargets: read.flag('ALLOW_PRIVATE_TARGETS', false),
       peerRetentionDays: read.integer('PEER_RETENTION_DAYS', { min: 1, max: 3650 }, 30),
     };
+    this.mail = readMail(read);
     this.metrics = {
       host: read.text('METRICS_HOST') ?? '127.0.0.1',
       port:
@@ -295,6 +309,51 @@ function readEasy(read: SettingsReader): EasyTarget | undefined {
     read.fault('WG_EASY_URL must look like https://wg-easy.example.com');
   }
   return { url, username, password, apiKey };
+}
+
+function readMail(read: SettingsReader): Settings['mail'] {
+  const url = read.text('SMTP_URL');
+  const sender = read.text('MAIL_FROM');
+  if (url === undefined && sender === undefined) return undefined;
+  if (url === undefined || sender === undefined) {
+    read.fault('SMTP_URL and MAIL_FROM go together: set both, or neither to send no mail');
+  }
+  const server = url === undefined ? undefined : parseMailServer(url);
+  const from = sender === undefined ? undefined : parseSender(sender);
+  if (url !== undefined && server === undefined) {
+    read.fault('SMTP_URL must look like smtps://user:password@mail.example.com:465 or smtp://mail.example.com:587');
+  }
+  if (sender !== undefined && from === undefined) {
+    read.fault('MAIL_FROM must look like no-reply@example.com or Example VPN <no-reply@example.com>');
+  }
+  return server === undefined || from === undefined ? undefined : { server, from };
+}
+
+function parseMailServer(text: string): MailServer | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, hostname, port, username, password, pathname, search } = new URL(text);
+  const isImplicitTls = protocol === 'smtps:';
+  if ((!isImplicitTls && protocol !== 'smtp:') || hostname === '' || !/^\/?$/.test(pathname) || search !== '') {
+    return undefined;
+  }
+  if ((username === '') !== (password === '')) return undefined;
+  try {
+    return {
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? (isImplicitTls ? 465 : 587) : Number(port),
+      isImplicitTls,
+      login:
+        username === '' ? undefined : { name: decodeURIComponent(username), password: decodeURIComponent(password) },
+    };
+  } catch {
+    return undefined; // a stray % in name or password
+  }
+}
+
+function parseSender(text: string): { name: string; address: string } | undefined {
+  const match = /^(?:([^<>"\p{Cc}]*)<)?([\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(>)?$/u.exec(text);
+  if (match === null || (match[1] === undefined) !== (match[3] === undefined)) return undefined;
+  return { name: (match[1] ?? '').trim(), address: match[2] ?? '' };
 }
 
 function readMetricsToken(read: SettingsReader, production: boolean): string | undefined {

@@ -56,8 +56,8 @@ export class UnitOfWork {
     if (this.open.current !== undefined) throw new Error('A wire was called inside a transaction');
   }
 
-  /** Opens what is only safe as part of a larger piece of work, such as taking a row lock. */
+  /** Opens what is only safe as part of a larger piece of work, such as taking a row lock or sending a message. */
   assertOpen(): void {
-    if (this.open.current === undefined) throw new Error('A part of a transaction was done outside a transaction');
+    if (this.open.current === undefined) throw new Error('What needs a transaction was done outside a transaction');
   }
 }

@@ -1,0 +1,23 @@
+/** Every letter we write and what it speaks of. A new one is a line here; the languages are then incomplete until they have it. */
+export interface LetterParams {
+  readonly access_ends: { readonly tariff: string; readonly endsAt: Date };
+  readonly access_ended: { readonly tariff: string; readonly endedAt: Date };
+}
+
+/** A letter of one kind, or of any of several. */
+export interface LetterOf<Kind extends keyof LetterParams> {
+  readonly kind: Kind;
+  readonly params: LetterParams[Kind];
+}
+
+export type Letter = { [Kind in keyof LetterParams]: LetterOf<Kind> }[keyof LetterParams];
+
+export interface LetterText {
+  /** One line; no secret, since it is shown on locked screens. */
+  readonly subject: string;
+  readonly paragraphs: readonly string[];
+}
+
+export type LetterCatalogue = {
+  readonly [Kind in keyof LetterParams]: (params: LetterParams[Kind]) => LetterText;
+};

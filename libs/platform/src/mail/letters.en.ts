@@ -1,0 +1,23 @@
+import { type LetterCatalogue } from './letter.js';
+
+const instant = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
+
+export const en: LetterCatalogue = {
+  access_ends: ({ tariff, endsAt }) => ({
+    subject: `Your VPN access ends on ${day.format(endsAt)}`,
+    paragraphs: [
+      'Hello,',
+      `your subscription "${tariff}" ends on ${instant.format(endsAt)} (UTC) and does not renew by itself.`,
+      'If you want your devices to stay connected, renew it in the app before then. They keep their settings.',
+    ],
+  }),
+  access_ended: ({ tariff, endedAt }) => ({
+    subject: 'Your VPN access has ended',
+    paragraphs: [
+      'Hello,',
+      `your subscription "${tariff}" ended on ${instant.format(endedAt)} (UTC), and your devices can no longer connect.`,
+      'You can renew it in the app at any time. Your devices are kept for a while and will work again without a new set-up.',
+    ],
+  }),
+};

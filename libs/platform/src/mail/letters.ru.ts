@@ -1,0 +1,23 @@
+import { type LetterCatalogue } from './letter.js';
+
+const instant = new Intl.DateTimeFormat('ru', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
+const day = new Intl.DateTimeFormat('ru', { dateStyle: 'long', timeZone: 'UTC' });
+
+export const ru: LetterCatalogue = {
+  access_ends: ({ tariff, endsAt }) => ({
+    subject: `Доступ к VPN заканчивается ${day.format(endsAt)}`,
+    paragraphs: [
+      'Здравствуйте!',
+      `Ваша подписка «${tariff}» заканчивается ${instant.format(endsAt)} (UTC) и не продлевается автоматически.`,
+      'Чтобы устройства остались на связи, продлите её в приложении до этого времени. Настройки сохранятся.',
+    ],
+  }),
+  access_ended: ({ tariff, endedAt }) => ({
+    subject: 'Доступ к VPN закончился',
+    paragraphs: [
+      'Здравствуйте!',
+      `Ваша подписка «${tariff}» закончилась ${instant.format(endedAt)} (UTC), и ваши устройства больше не могут подключаться.`,
+      'Её можно продлить в приложении в любое время. Устройства ещё некоторое время хранятся и заработают без новой настройки.',
+    ],
+  }),
+};
