@@ -23,15 +23,12 @@ export async function openRooms(
   modules: readonly Type[],
   environment?: Environment,
   replacements: readonly Replacement[] = [],
+  logLines?: string[],
 ): Promise<OpenRooms> {
   const database = await createTestDatabase();
   const clock = new ManualClock('2026-11-22T10:00:00Z');
-  const log = await createLog({ level: 'silent', pretty: false });
-  const platform = PlatformModule.with({ settings: testSettings(environment), databaseUrl: database.url, log, clock });
-  const builder = Test.createTestingModule({ imports: [platform, ...modules] });
-  for (const { provider, by } of replacements) builder.overrideProvider(provider).useValue(by);
-  const rooms = await builder.compile();
-  await rooms.init();
+  const instance = { databaseUrl: database.url, clock, environment, replacements, logLines };
+  const rooms = await openInstance(modules, instance);
   return {
     rooms,
     clock,
@@ -41,4 +38,27 @@ export async function openRooms(
       await database.drop();
     },
   };
+}
+
+interface Instance {
+  readonly databaseUrl: string;
+  readonly clock: ManualClock;
+  readonly environment?: Environment | undefined;
+  readonly replacements?: readonly Replacement[];
+  /** Collects the log. */
+  readonly logLines?: string[] | undefined;
+}
+
+/** One more process, as it were, on the same database and by the same clock. Whoever opens it closes it. */
+export async function openInstance(
+  modules: readonly Type[],
+  { databaseUrl, clock, environment, replacements = [], logLines }: Instance,
+): Promise<INestApplicationContext> {
+  const destination = logLines === undefined ? undefined : { write: (line: string) => void logLines.push(line) };
+  const log = await createLog({ level: logLines === undefined ? 'silent' : 'debug', pretty: false }, destination);
+  const platform = PlatformModule.with({ settings: testSettings(environment), databaseUrl, log, clock });
+  const builder = Test.createTestingModule({ imports: [platform, ...modules] });
+  for (const { provider, by } of replacements) builder.overrideProvider(provider).useValue(by);
+  const rooms = await builder.compile();
+  return rooms.init();
 }

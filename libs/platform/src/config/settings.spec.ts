@@ -93,9 +93,41 @@ describe('settings', () => {
     ['WG_ENDPOINT', { WG_ENDPOINT: 'vpn.example.com' }],
     ['WG_SUBNET', { WG_SUBNET: '10.8.0.0/8' }],
     ['WG_DNS', { WG_DNS: '1.1.1.1,resolver' }],
+    ['MAIL_FROM', { SMTP_URL: 'smtp://mail.example.com' }],
+    ['SMTP_URL', { MAIL_FROM: 'no-reply@example.com' }],
+    ...[
+      'http://mail.example.com',
+      'smtp://',
+      'smtp://user@mail.example.com',
+      'smtp://mail.example.com/?x=1',
+      'mail',
+    ].map((url): [string, Environment] => ['SMTP_URL', { SMTP_URL: url, MAIL_FROM: 'no-reply@example.com' }]),
+    ...['nobody', 'a@b', 'A <a@example.com', 'a@example.com>', 'a@example.com, b@example.com'].map(
+      (from): [string, Environment] => ['MAIL_FROM', { SMTP_URL: 'smtp://mail.example.com', MAIL_FROM: from }],
+    ),
     ['WG_CLIENT_KEYS', { WG_CLIENT_KEYS: 'maybe' }],
   ])('refuse a bad %s', (name, change) => {
     expect(faults({ ...PRODUCTION, ...change })).toEqual([expect.stringContaining(name)]);
+  });
+
+  it('take mail servers as URLs, with the usual ports and encoded passwords', () => {
+    const mail = (url: string, from: string): Settings['mail'] =>
+      read({ ...PRODUCTION, SMTP_URL: url, MAIL_FROM: from }).mail;
+    expect(mail('smtps://vpn%40example.com:p%40ss@mail.example.com', 'Example VPN <no-reply@example.com>')).toEqual({
+      server: {
+        host: 'mail.example.com',
+        port: 465,
+        isImplicitTls: true,
+        login: { name: 'vpn@example.com', password: 'p@ss' },
+      },
+      from: { name: 'Example VPN', address: 'no-reply@example.com' },
+    });
+    expect(mail('smtp://[::1]:1025', 'no-reply@example.com')).toEqual({
+      server: { host: '::1', port: 1025, isImplicitTls: false, login: undefined },
+      from: { name: '', address: 'no-reply@example.com' },
+    });
+    expect(mail('smtp://mail.example.com', 'a@example.com')).toMatchObject({ server: { port: 587 } });
+    expect(read(PRODUCTION).mail).toBeUndefined();
   });
 
   it('never repeat a value: it may be a secret in the wrong place', () => {

@@ -10,8 +10,7 @@ export function letterText<Kind extends keyof LetterParams>(
   { kind, params }: LetterOf<Kind>,
   locale: Locale,
 ): LetterText {
-  const { subject, paragraphs } = CATALOGUES[locale][kind](params);
-  return { subject: oneLine(subject), paragraphs };
+  return CATALOGUES[locale][kind](params);
 }
 
 /** The language a user is written to in, as his row says it; English when it is none of ours. */
@@ -23,11 +22,6 @@ export function localeOf(locale: string): Locale {
 export function htmlOf(text: string, language: string): string {
   const paragraphs = text.split('\n\n').map((paragraph) => `<p>${escaped(paragraph).replaceAll('\n', '<br>')}</p>`);
   return `<!doctype html><html lang="${escaped(language)}"><meta charset="utf-8"><body>${paragraphs.join('')}</body></html>`;
-}
-
-/** Names come from people: a line break in one must not begin another header. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
