@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { DataSource } from 'typeorm';
 import { AccessChanges, Accounts, type User } from '#auth';
 import { addDays } from '#kernel';
-import { Outbox, UnitOfWork } from '#platform';
+import { Outbox, UnitOfWork, SYSTEM } from '#platform';
 import { type Tariff, Tariffs } from '#tariffs';
 import { type OpenRooms, openInstance, openRooms } from '../../../test/support/rooms.js';
 import { type ReceivedMail, SmtpSink } from '../../../test/support/smtp-sink.js';
@@ -29,7 +29,7 @@ beforeAll(async () => {
   open.rooms.get(AccessChanges).observe(() => Promise.resolve());
 });
 beforeEach(async () => {
-  await open.rooms.get(DataSource).query('TRUNCATE user_tariffs, payments, subscription_reminders, outbox');
+  await open.rooms.get(DataSource).query('TRUNCATE user_tariffs, outbox CASCADE');
   sink.mails.length = 0;
 });
 afterAll(async () => {
@@ -43,7 +43,7 @@ function user(locale = 'en'): Promise<User> {
 }
 
 function tariff(change: Partial<Tariff> = {}): Promise<Tariff> {
-  return open.rooms.get(Tariffs).create({
+  return open.rooms.get(Tariffs).create(SYSTEM, {
     name: `Tariff ${++sequence}`,
     description: null,
     durationDays: 30,
@@ -62,7 +62,7 @@ function tariff(change: Partial<Tariff> = {}): Promise<Tariff> {
 async function subscriber(durationDays: number, locale?: string): Promise<{ someone: User; held: Subscription }> {
   const someone = await user(locale);
   const { id } = await tariff({ durationDays });
-  return { someone, held: await subscriptions.assign(someone.id, id) };
+  return { someone, held: await subscriptions.assign(SYSTEM, someone.id, id) };
 }
 
 function pay(userId: number, tariffId: number): ReturnType<Subscriptions['grantPaid']> {
@@ -148,7 +148,7 @@ describe('a subscription that ends', () => {
 
   it('is not spoken of while another goes on', async () => {
     const { someone } = await subscriber(2);
-    await subscriptions.assign(someone.id, (await tariff({ durationDays: 9 })).id);
+    await subscriptions.assign(SYSTEM, someone.id, (await tariff({ durationDays: 9 })).id);
     open.clock.advance({ days: 1 });
     expect(await remind()).toEqual([]);
   });
@@ -231,7 +231,7 @@ describe('the SQL that finds reminders', () => {
           await data.query(
             `INSERT INTO user_tariffs
                (user_id, tariff_id, started_at, ended_at, access_until, state, source, auto_renewing)
-             VALUES ($1, $2, $3, $4, $4, $5, 'apple', $6)`,
+             VALUES ($1, $2, $3, $4, $4, $5, 'admin', $6)`,
             [userId, tariffId, startedAt, end === null ? null : addDays(now, end / 4), state, autoRenewing],
           );
         }

@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 afterAll(async () => {
   await open.close();
-  await proxy.close();
+  proxy.close();
   await sink.stop();
 });
 
