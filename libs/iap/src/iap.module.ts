@@ -1,7 +1,10 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { GooglePush } from './google.push.js';
+import { GoogleStorefront } from './google.storefront.js';
 import { StoreEventEntity } from './store-event.entity.js';
 import { StorePurchaseEntity } from './store-purchase.entity.js';
+import { StoreMetrics } from './store.metrics.js';
 import { StoreTransactionEntity } from './store-transaction.entity.js';
 import { StoreWatermarkEntity } from './store-watermark.entity.js';
 
@@ -9,5 +12,6 @@ import { StoreWatermarkEntity } from './store-watermark.entity.js';
   imports: [
     TypeOrmModule.forFeature([StorePurchaseEntity, StoreTransactionEntity, StoreEventEntity, StoreWatermarkEntity]),
   ],
+  providers: [GooglePush, GoogleStorefront, StoreMetrics],
 })
 export class IapModule {}

@@ -1,0 +1,240 @@
+import { type GoogleItem, type GoogleMoney, type GoogleSnapshot } from './google-facts.js';
+import { at, instant, integer, isObject, items, millis, text } from './google-json.rules.js';
+
+/** What Play knows of a purchase token. */
+export interface GooglePurchase {
+  readonly snapshot: GoogleSnapshot;
+  /** The token that this purchase replaces or continues (plan change, sign-up anew, prepaid top-up). */
+  readonly linkedToken: string | null;
+  /**
+   * The token of the expired purchase that this one, bought in Play itself, carries on, and the account that one named. Both are
+   * told only until it is acknowledged.
+   */
+  readonly expiredToken: string | null;
+  readonly expiredAccountToken: string | null;
+  /** The orders that `order` can be asked about, each once. */
+  readonly orderIds: readonly string[];
+}
+
+/** What Play says of an order. */
+export interface GoogleOrderAnswer {
+  /** As it was handed in: of two answers the one with the greater number counts. */
+  readonly seq: number;
+  /** What the customer paid, tax included and discounts taken off. */
+  readonly total: GoogleMoney | null;
+  readonly tax: GoogleMoney | null;
+  /** `PROCESSED`, `PENDING`, `CANCELED`, `PENDING_REFUND`, `PARTIALLY_REFUNDED`, `REFUNDED`, or a newer word. */
+  readonly state: string;
+  /** What came back to the customer; null when nothing did, or Play does not say how much. */
+  readonly refunded: GoogleMoney | null;
+  /** Milliseconds since 1970. */
+  readonly createTime: number | null;
+  /** ISO 3166 alpha-2, of the buyer. */
+  readonly country: string | null;
+}
+
+/** A purchase or a renewal that was taken back. */
+export interface GoogleVoided {
+  readonly purchaseToken: string;
+  readonly orderId: string;
+  readonly at: Date;
+  /** 0 other, 1 remorse, 2 not received, 3 defective, 4 by accident, 5 fraud, 6 friendly fraud, 7 chargeback, 8 not acknowledged. */
+  readonly reason: number | null;
+  /** 0 user, 1 developer, 2 Google. */
+  readonly source: number | null;
+  /** Only some of a quantity: the access stays. */
+  readonly isPartial: boolean;
+}
+
+interface Asked {
+  readonly seq: number;
+  /** What a token is known by: `tokenKey`. */
+  readonly keyOf: (purchaseToken: string) => string;
+}
+
+/** An answer of purchases.subscriptionsv2.get; null when it is none. */
+export function readSubscription(data: unknown, { seq, keyOf }: Asked): GooglePurchase | null {
+  const state = text(at(data, 'subscriptionState'));
+  if (state === null) return null;
+  const accounts = at(data, 'externalAccountIdentifiers');
+  const outOfApp = at(data, 'outOfAppPurchaseContext');
+  const linkedToken = text(at(data, 'linkedPurchaseToken'));
+  return purchaseOf(
+    {
+      seq,
+      kind: 'subscription',
+      state: without('SUBSCRIPTION_STATE_', state),
+      startTime: instant(at(data, 'startTime')),
+      items: items(at(data, 'lineItems')).flatMap((item) => readLine(item) ?? []),
+      linkedKey: linkedToken === null ? null : keyOf(linkedToken),
+      isAcknowledged: isAcknowledged(data),
+      accountToken: lowerCased(at(accounts, 'obfuscatedExternalAccountId')),
+      isTest: isObject(at(data, 'testPurchase')),
+      cancelTime: instant(at(data, 'canceledStateContext', 'userInitiatedCancellation', 'cancelTime')),
+      autoResumeTime: instant(at(data, 'pausedStateContext', 'autoResumeTime')),
+      regionCode: text(at(data, 'regionCode')),
+    },
+    {
+      linkedToken,
+      expiredToken: text(at(outOfApp, 'expiredPurchaseToken')),
+      expiredAccountToken: lowerCased(at(outOfApp, 'expiredExternalAccountIdentifiers', 'obfuscatedExternalAccountId')),
+    },
+  );
+}
+
+/** An answer of purchases.productsv2.getproductpurchasev2; null when it is none. */
+export function readProduct(data: unknown, { seq }: Asked): GooglePurchase | null {
+  const state = text(at(data, 'purchaseStateContext', 'purchaseState'));
+  if (state === null) return null;
+  const orderId = text(at(data, 'orderId'));
+  return purchaseOf(
+    {
+      seq,
+      kind: 'product',
+      state: without('PURCHASE_STATE_', state),
+      startTime: instant(at(data, 'purchaseCompletionTime')),
+      items: items(at(data, 'productLineItem')).flatMap((item) => readProductLine(item, orderId) ?? []),
+      linkedKey: null,
+      isAcknowledged: isAcknowledged(data),
+      accountToken: lowerCased(at(data, 'obfuscatedExternalAccountId')),
+      isTest: isObject(at(data, 'testPurchaseContext')),
+      cancelTime: null,
+      autoResumeTime: null,
+      regionCode: text(at(data, 'regionCode')),
+    },
+    { linkedToken: null, expiredToken: null, expiredAccountToken: null },
+  );
+}
+
+/** An answer of orders.get; null when it is none. */
+export function readOrder(data: unknown, seq: number): GoogleOrderAnswer | null {
+  const state = text(at(data, 'state'));
+  if (state === null) return null;
+  return {
+    seq,
+    total: readMoney(at(data, 'total')),
+    tax: readMoney(at(data, 'tax')),
+    state,
+    refunded: readRefunded(at(data, 'orderHistory')),
+    createTime: instant(at(data, 'createTime')),
+    country: text(at(data, 'buyerAddress', 'buyerCountry')),
+  };
+}
+
+/** One entry of voidedpurchases.list; null when it names no order. */
+export function readVoided(entry: unknown): GoogleVoided | null {
+  const purchaseToken = text(at(entry, 'purchaseToken'));
+  const orderId = text(at(entry, 'orderId'));
+  const voided = millis(at(entry, 'voidedTimeMillis'));
+  if (purchaseToken === null || orderId === null || voided === null) return null;
+  return {
+    purchaseToken,
+    orderId,
+    at: new Date(voided),
+    reason: integer(at(entry, 'voidedReason')),
+    source: integer(at(entry, 'voidedSource')),
+    // Said only of a part of a quantity.
+    isPartial: integer(at(entry, 'voidedQuantity')) !== null,
+  };
+}
+
+/** Google's Money as a decimal string with at least two digits after the point: `units` and `nanos` (10^-9) have the same sign. */
+export function readMoney(money: unknown): GoogleMoney | null {
+  const currency = text(at(money, 'currencyCode'));
+  const units = at(money, 'units') ?? '0';
+  const nanos = integer(at(money, 'nanos') ?? 0);
+  if (currency === null || !/^[A-Z]{3}$/.test(currency) || nanos === null || Math.abs(nanos) >= NANOS) return null;
+  if ((typeof units !== 'string' && typeof units !== 'number') || !/^-?\d{1,12}$/.test(String(units))) return null;
+  return { amount: decimal(BigInt(units) * BigInt(NANOS) + BigInt(nanos)), currency };
+}
+
+const NANOS = 1_000_000_000;
+
+function decimal(nanos: bigint): string {
+  const digits = (nanos < 0n ? -nanos : nanos).toString().padStart(10, '0');
+  const fraction = digits.slice(-9).replace(/0{1,7}$/, '');
+  return `${nanos < 0n ? '-' : ''}${digits.slice(0, -9)}.${fraction}`;
+}
+
+function purchaseOf(
+  snapshot: GoogleSnapshot,
+  others: Pick<GooglePurchase, 'linkedToken' | 'expiredToken' | 'expiredAccountToken'>,
+): GooglePurchase {
+  return { snapshot, ...others, orderIds: [...new Set(snapshot.items.flatMap(({ orderId }) => orderId ?? []))] };
+}
+
+function readLine(item: unknown): GoogleItem | null {
+  const productId = text(at(item, 'productId'));
+  if (productId === null) return null;
+  const plan = at(item, 'autoRenewingPlan');
+  return {
+    productId,
+    basePlanId: text(at(item, 'offerDetails', 'basePlanId')),
+    offerId: text(at(item, 'offerDetails', 'offerId')),
+    expiryTime: instant(at(item, 'expiryTime')),
+    orderId: text(at(item, 'latestSuccessfulOrderId')),
+    // False is left out of Google's JSON.
+    autoRenews: isObject(plan) ? at(plan, 'autoRenewEnabled') === true : null,
+    phase: readPhase(at(item, 'offerPhase')),
+    price: readMoney(at(plan, 'recurringPrice')),
+    replacementProductId: text(at(item, 'deferredItemReplacement', 'productId')),
+  };
+}
+
+function readProductLine(item: unknown, orderId: string | null): GoogleItem | null {
+  const productId = text(at(item, 'productId'));
+  if (productId === null) return null;
+  return {
+    productId,
+    basePlanId: text(at(item, 'productOfferDetails', 'purchaseOptionId')),
+    offerId: text(at(item, 'productOfferDetails', 'offerId')),
+    expiryTime: null,
+    orderId,
+    autoRenews: null,
+    phase: null,
+    price: null,
+    replacementProductId: null,
+  };
+}
+
+const PHASES = {
+  freeTrial: 'trial',
+  introductoryPrice: 'introductory',
+  prorationPeriod: 'proration',
+  basePrice: 'base',
+} as const;
+
+function readPhase(phase: unknown): GoogleItem['phase'] {
+  for (const [name, word] of Object.entries(PHASES)) if (isObject(at(phase, name))) return word;
+  return null;
+}
+
+/** The whole, when all came back; else the sum of the parts that did. */
+function readRefunded(history: unknown): GoogleMoney | null {
+  const whole = readMoney(at(history, 'refundEvent', 'refundDetails', 'total'));
+  if (whole !== null) return whole;
+  const parts = items(at(history, 'partialRefundEvents'))
+    .filter((event) => at(event, 'state') !== 'PENDING')
+    .flatMap((event) => readMoney(at(event, 'refundDetails', 'total')) ?? []);
+  const [first] = parts;
+  if (first === undefined) return null;
+  const total = parts.reduce((sum, { amount }) => sum + nanosOf(amount), 0n);
+  return { amount: decimal(total), currency: first.currency };
+}
+
+function nanosOf(amount: string): bigint {
+  const [units = '0', fraction = ''] = amount.split('.');
+  return BigInt(`${units}${fraction.padEnd(9, '0')}`);
+}
+
+function isAcknowledged(data: unknown): boolean {
+  return at(data, 'acknowledgementState') === 'ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED';
+}
+
+function lowerCased(value: unknown): string | null {
+  return text(value)?.toLowerCase() ?? null;
+}
+
+function without(prefix: string, value: string): string {
+  return value.startsWith(prefix) ? value.slice(prefix.length) : value;
+}

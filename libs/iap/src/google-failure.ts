@@ -1,0 +1,34 @@
+import { DomainError } from '#kernel';
+
+/**
+ * Why Google gave no answer: nobody there, too late, a status that asks to come again, an answer that is not Google's, too many
+ * questions, or our account is refused.
+ */
+export type GoogleFailure = 'network' | 'timeout' | 'status' | 'answer' | 'rate_limit' | 'refused';
+
+/** How long one call may take, from the first byte to the last, in milliseconds. The app waits 10 s for its answer. */
+export const CALL_LIMIT_MS = 4000;
+/** When trying again makes sense if Google does not say, in seconds. */
+export const RETRY_SECONDS = 30;
+
+/**
+ * Worth another try. It has no cause on purpose: errors of an HTTP client carry addresses with purchase tokens in them, and headers
+ * with ours.
+ */
+export function unavailable(kind: GoogleFailure, retryAfterSeconds = RETRY_SECONDS): DomainError {
+  return new DomainError('store_unavailable', { params: { kind }, retryAfterSeconds });
+}
+
+/** Which of them a thrown error of fetch is. */
+export function failureOf(thrown: unknown): 'timeout' | 'network' {
+  const names = [nameOf(thrown), nameOf(causeOf(thrown))];
+  return names.some((name) => name === 'TimeoutError' || name === 'AbortError') ? 'timeout' : 'network';
+}
+
+function nameOf(thrown: unknown): unknown {
+  return typeof thrown === 'object' && thrown !== null && 'name' in thrown ? thrown.name : undefined;
+}
+
+function causeOf(thrown: unknown): unknown {
+  return typeof thrown === 'object' && thrown !== null && 'cause' in thrown ? thrown.cause : undefined;
+}
