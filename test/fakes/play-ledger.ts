@@ -342,7 +342,7 @@ export class PlayLedger {
   changePlan(token: string, options: SubscribeOptions & { readonly deferred?: boolean }): Rtdn {
     const old = this.subscription(token);
     const { deferred = false, ...chosen } = options;
-    const [oldLine] = old.lines;
+    const [oldLine] = old.lines.map((line) => ({ ...line })); // as it is now: being replaced ends it
     const told = this.subscribe({
       currency: old.currency,
       ...(old.accountToken === undefined ? {} : { accountToken: old.accountToken }),
@@ -369,7 +369,7 @@ export class PlayLedger {
   /** A prepaid plan is paid for another period, by a new token. */
   topUp(token: string): Rtdn {
     const old = this.subscription(token);
-    const [line] = old.lines;
+    const [line] = old.lines.map((one) => ({ ...one })); // as it is now: being replaced ends it
     if (line === undefined) throw new Error('It has no line');
     const told = this.subscribe({
       productId: line.productId,

@@ -34,7 +34,14 @@ export interface GoogleAcknowledgement {
 }
 
 type Play = androidpublisher_v3.Androidpublisher;
-type Call = (api: Play, packageName: string, options: MethodOptions) => Promise<unknown>;
+type Call = (api: Play, packageName: string, options: MethodOptions) => Promise<Exchange>;
+
+/** What Google's library makes of an answer; its types say what should be in it, which is not taken for granted. */
+interface Exchange {
+  readonly status: number;
+  readonly data: unknown;
+  readonly headers: unknown;
+}
 
 /** An answer of Google's own: of success, or of a refusal that concerns what was asked for. */
 interface Answer {
@@ -255,10 +262,9 @@ export class GoogleStorefront {
         // A thrown status would carry the whole request, tokens and all.
         validateStatus: () => true,
       });
-      const answer = { status: Number(at(response, 'status')), data: at(response, 'data') };
-      status = String(answer.status);
-      if (answer.status === 429 || isQuota(answer)) throw this.silenced(at(response, 'headers'));
-      return answer;
+      status = String(response.status);
+      if (response.status === 429 || isQuota(response)) throw this.silenced(response.headers);
+      return response;
     } catch (error) {
       if (error instanceof DomainError) throw error;
       const failure = failureOf(error);
