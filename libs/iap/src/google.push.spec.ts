@@ -4,6 +4,7 @@ import { addDays, DomainError, ManualClock } from '#kernel';
 import { createLog, type Environment, Metrics, UnitOfWork } from '#platform';
 import { FakeGoogle, type GoogleFault, type PushOptions } from '../../../test/fakes/fake-google.js';
 import { testSettings } from '../../../test/support/settings.js';
+import { readPushMessage } from './google-message.rules.js';
 import { GooglePush } from './google.push.js';
 import { StoreMetrics } from './store.metrics.js';
 
@@ -90,6 +91,24 @@ describe('a push', () => {
     const [head, , signature] = pushed().split('.');
     const [, claims] = pushed({ issuedAgo: 1 }).split('.');
     expect(await verdict([head, claims, signature].join('.'))).toBe('store_signature_invalid');
+  });
+
+  it('says what happened', () => {
+    const { purchaseToken, orderId } = fake.subscribe({ productId: 'vpn.monthly' });
+    const { body } = fake.push(fake.renew(purchaseToken), { messageId: '17' });
+    expect(readPushMessage(JSON.parse(JSON.stringify(body)))).toMatchObject({
+      messageId: '17',
+      publishedAt: clock.now(),
+      subscription: fake.pushSubscription,
+      packageName: fake.packageName,
+      eventAt: clock.now(),
+      kind: 'subscription',
+      notificationType: 2,
+      purchaseToken,
+    });
+    const voided = fake.push(fake.voidOrder(orderId ?? '')).body;
+    expect(readPushMessage(voided)).toMatchObject({ kind: 'voided', purchaseToken, orderId, isPartialRefund: false });
+    expect(readPushMessage(fake.push('garbage').body)).toMatchObject({ kind: 'unknown' });
   });
 
   it('is not looked at without settings', async () => {

@@ -550,13 +550,16 @@ describe('the access token', () => {
     expect((await Promise.all(questions)).every(({ state }) => state === 'found')).toBe(true);
   });
 
-  it.each([401, 403])('is of no use when the account is refused (%i): operators are told', async (status) => {
-    const { purchaseToken } = fake.subscribe(MONTHLY);
-    fake.fault('subscription', { kind: 'status', status, times: 2 });
-    const refused = await refusal(storefront.purchase(purchaseToken, 7));
-    expect(refused).toMatchObject(unavailable('refused'));
-    expect(logged.join('')).toContain('refuses the service account');
-  });
+  it.each<[status: number, reason?: string]>([[401], [403], [404, 'applicationNotFound']])(
+    'is of no use when account or app are refused (%i): operators are told',
+    async (status, reason = 'none') => {
+      const { purchaseToken } = fake.subscribe(MONTHLY);
+      fake.fault('subscription', { kind: 'status', status, reason, times: 2 });
+      const refused = await refusal(storefront.purchase(purchaseToken, 7));
+      expect(refused).toMatchObject(unavailable('refused'));
+      expect(logged.join('')).toContain('refuses the service account');
+    },
+  );
 
   it.each([
     [{ kind: 'status', status: 400 }, 'refused', /refuses the key/],

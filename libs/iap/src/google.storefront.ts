@@ -59,13 +59,15 @@ const MAX_RETRY_SECONDS = 3600;
 /** How long nothing is asked after a 429 that does not say, in seconds. */
 const RATE_LIMIT_SECONDS = 60;
 /** Google says some of its quotas are used up by a 403. */
-const QUOTA_REASONS: ReadonlySet<unknown> = new Set([
+const QUOTA: ReadonlySet<unknown> = new Set([
   'rateLimitExceeded',
   'userRateLimitExceeded',
   'quotaExceeded',
   'dailyLimitExceeded',
   'RATE_LIMIT_EXCEEDED',
 ]);
+/** It does not know the package: then no purchase would be known, which must not look as if the buyers had made them up. */
+const WRONG_APP: ReadonlySet<unknown> = new Set(['applicationNotFound']);
 
 /**
  * Google Play's developer API, for one app. A question is asked once, within four seconds; what concerns the purchase is the answer,
@@ -263,7 +265,8 @@ export class GoogleStorefront {
         validateStatus: () => true,
       });
       status = String(response.status);
-      if (response.status === 429 || isQuota(response)) throw this.silenced(response.headers);
+      if (response.status === 429 || (response.status === 403 && says(response, QUOTA)))
+        throw this.silenced(response.headers);
       return response;
     } catch (error) {
       if (error instanceof DomainError) throw error;
@@ -282,10 +285,11 @@ export class GoogleStorefront {
     // A page of a proxy, whatever its status; Google's own answers are objects, or empty.
     const isEmpty = data === undefined || data === '';
     if (!isObject(data) && !(isEmpty && status < 300)) throw unavailable('answer');
-    if ((status === 401 || status === 403) && op !== 'order') {
+    const isRefused = (status === 401 || status === 403) && op !== 'order';
+    if (isRefused || says(answer, WRONG_APP)) {
       this.log.error(
         { provider: 'google', op, status },
-        'Google Play refuses the service account: invite it in the Play Console, with the right to manage orders and subscriptions',
+        'Google Play refuses the service account: is GOOGLE_PLAY_PACKAGE right, is it invited in the Play Console, may it manage orders?',
       );
       throw unavailable('refused');
     }
@@ -324,10 +328,10 @@ const QUESTIONS: Readonly<Record<PurchaseKind, (token: string) => Call>> = {
     api.purchases.productsv2.getproductpurchasev2({ packageName, token }, options),
 };
 
-function isQuota({ status, data }: Answer): boolean {
-  if (status !== 403) return false;
-  const reasons = [...items(at(data, 'error', 'errors')), ...items(at(data, 'error', 'details'))];
-  return reasons.some((entry) => QUOTA_REASONS.has(at(entry, 'reason')));
+/** Whether an answer gives one of these reasons, which Google has two places for. */
+function says({ data }: Answer, reasons: ReadonlySet<unknown>): boolean {
+  const given = [...items(at(data, 'error', 'errors')), ...items(at(data, 'error', 'details'))];
+  return given.some((entry) => reasons.has(at(entry, 'reason')));
 }
 
 function fail(kind: 'answer'): never {
