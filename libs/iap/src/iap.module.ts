@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { GooglePush } from './google.push.js';
 import { GoogleStorefront } from './google.storefront.js';
+import { AppleStorefront } from './apple.storefront.js';
 import { StoreEventEntity } from './store-event.entity.js';
 import { StorePurchaseEntity } from './store-purchase.entity.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -12,6 +13,6 @@ import { StoreWatermarkEntity } from './store-watermark.entity.js';
   imports: [
     TypeOrmModule.forFeature([StorePurchaseEntity, StoreTransactionEntity, StoreEventEntity, StoreWatermarkEntity]),
   ],
-  providers: [GooglePush, GoogleStorefront, StoreMetrics],
+  providers: [AppleStorefront, GooglePush, GoogleStorefront, StoreMetrics],
 })
 export class IapModule {}

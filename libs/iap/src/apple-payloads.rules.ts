@@ -1,0 +1,152 @@
+import { type AppleRenewal, type AppleTransaction } from './apple-facts.js';
+import { type StoreEnvironment } from './store.js';
+
+/** What stands in a JWS, before anything of it is believed. */
+export interface PeekedJws {
+  /** `x5c`, in base64: leaf, intermediate, root. Empty when there is none. */
+  readonly chain: readonly string[];
+  readonly payload: JsonObject;
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Xcode and LocalTesting are missing on purpose: what they sign is signed by nobody. */
+const ENVIRONMENTS: Readonly<Record<string, StoreEnvironment>> = { Production: 'production', Sandbox: 'sandbox' };
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+const STORE_ID = /^\d{1,20}$/;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** The last instant that a Date can hold, in milliseconds since 1970. */
+const LAST_INSTANT = 8.64e15;
+
+/** Apple's ids of transactions are numbers in decimal; anything else could be a path. */
+export function isStoreId(text: string): boolean {
+  return STORE_ID.test(text);
+}
+
+/** Reads a JWS without believing it; null when it is none. */
+export function peek(jws: string): PeekedJws | null {
+  const parts = jws.split('.', 4);
+  const [head, body] = parts;
+  if (parts.length !== 3 || head === undefined || body === undefined || !parts.every((part) => BASE64URL.test(part))) {
+    return null;
+  }
+  const header = parseObject(head);
+  const payload = parseObject(body);
+  if (header === null || payload === null) return null;
+  const chain = header['x5c'];
+  return { chain: Array.isArray(chain) ? chain.filter((one) => typeof one === 'string') : [], payload };
+}
+
+/** The environment that a payload names for itself; null when it is none of the App Store's. */
+export function environmentOf(payload: JsonObject): StoreEnvironment | null {
+  return environmentNamed(payload['environment']);
+}
+
+/** The same of a notification, which names it inside of what it is about. */
+export function environmentOfNotification(payload: JsonObject): StoreEnvironment | null {
+  const { data, summary, externalPurchaseToken, appData } = payload;
+  for (const about of [data, summary, appData]) if (isObject(about)) return environmentOf(about);
+  if (!isObject(externalPurchaseToken)) return null;
+  return text(externalPurchaseToken['externalPurchaseId'])?.startsWith('SANDBOX') === true ? 'sandbox' : 'production';
+}
+
+/** A verified transaction as a fact; null when it lacks what makes it one (as the payload of anything else does). */
+export function transactionOf(payload: object): AppleTransaction | null {
+  const from: JsonObject = { ...payload };
+  const transactionId = storeId(from['transactionId']);
+  const originalTransactionId = storeId(from['originalTransactionId']);
+  const environment = environmentOf(from);
+  const signedDate = instant(from['signedDate']);
+  const purchaseDate = instant(from['purchaseDate']);
+  const productId = text(from['productId']);
+  const type = text(from['type']);
+  if (transactionId === null || originalTransactionId === null || environment === null) return null;
+  if (signedDate === null || purchaseDate === null || productId === null || type === null) return null;
+  return {
+    transactionId,
+    originalTransactionId,
+    environment,
+    signedDate,
+    purchaseDate,
+    originalPurchaseDate: instant(from['originalPurchaseDate']),
+    expiresDate: instant(from['expiresDate']),
+    productId,
+    type,
+    ownership: text(from['inAppOwnershipType']) ?? 'PURCHASED',
+    isUpgraded: from['isUpgraded'] === true,
+    revocationDate: instant(from['revocationDate']),
+    revocationReason: integer(from['revocationReason']),
+    revocationType: text(from['revocationType']),
+    revocationPercentage: integer(from['revocationPercentage']),
+    price: integer(from['price']),
+    currency: text(from['currency']),
+    offerType: integer(from['offerType']),
+    offerDiscountType: text(from['offerDiscountType']),
+    transactionReason: text(from['transactionReason']),
+    storefront: text(from['storefront']),
+    appAccountToken: uuid(from['appAccountToken']),
+  };
+}
+
+/** A verified renewal info as a fact; null when it lacks what makes it one. */
+export function renewalOf(payload: object): AppleRenewal | null {
+  const from: JsonObject = { ...payload };
+  const originalTransactionId = storeId(from['originalTransactionId']);
+  const environment = environmentOf(from);
+  const signedDate = instant(from['signedDate']);
+  if (originalTransactionId === null || environment === null || signedDate === null) return null;
+  const autoRenewStatus = integer(from['autoRenewStatus']);
+  return {
+    originalTransactionId,
+    environment,
+    signedDate,
+    productId: text(from['productId']),
+    autoRenewProductId: text(from['autoRenewProductId']),
+    willRenew: autoRenewStatus === null ? null : autoRenewStatus === 1,
+    isInBillingRetry: from['isInBillingRetryPeriod'] === true,
+    gracePeriodExpiresDate: instant(from['gracePeriodExpiresDate']),
+    expirationIntent: integer(from['expirationIntent']),
+    priceIncreaseStatus: integer(from['priceIncreaseStatus']),
+    renewalPrice: integer(from['renewalPrice']),
+    currency: text(from['currency']),
+    appAccountToken: uuid(from['appAccountToken']),
+  };
+}
+
+function environmentNamed(name: unknown): StoreEnvironment | null {
+  return typeof name === 'string' && Object.hasOwn(ENVIRONMENTS, name) ? (ENVIRONMENTS[name] ?? null) : null;
+}
+
+function parseObject(part: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function storeId(value: unknown): string | null {
+  return typeof value === 'string' && isStoreId(value) ? value : null;
+}
+
+function uuid(value: unknown): string | null {
+  return typeof value === 'string' && UUID.test(value) ? value.toLowerCase() : null;
+}
+
+function integer(value: unknown): number | null {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
+}
+
+/** Apple writes instants as whole milliseconds, and some of its test servers with a fraction. */
+function instant(value: unknown): number | null {
+  return typeof value === 'number' && Math.abs(value) <= LAST_INSTANT ? Math.trunc(value) : null;
+}
