@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { type ConsumptionRequest } from '@apple/app-store-server-library';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { type Logger } from 'pino';
-import { addDays, Clock, DomainError, type ErrorCode, Randomness } from '#kernel';
+import { addDays, Clock, DomainError, Randomness } from '#kernel';
 import { type AppleSettings, LOG, Settings, SettingsError, UnitOfWork } from '#platform';
 import { type AppleNews, type AppleNotification, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import {
