@@ -55,7 +55,7 @@ export class AppleCertificates {
     const mark = (name: string): x509.Extension => new x509.Extension(name, false, NULL);
     const asked = (at: string): x509.Extension[] =>
       ocspUrl === undefined ? [] : [new x509.AuthorityInfoAccessExtension({ ocsp: [`${ocspUrl}/${at}`] })];
-    const signs = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+    const signs = x509.KeyUsageFlags.keyCertSign;
     const root =
       under?.parties.root ??
       (await makeParty('Test Root CA', undefined, options.root, [

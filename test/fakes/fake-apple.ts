@@ -184,13 +184,14 @@ export class FakeApple {
   readonly unexpected: string[] = [];
   /** What was told of purchases whose buyers want their money back, by transaction. */
   readonly consumption = new Map<string, Readonly<Record<string, unknown>>>();
-  /** What its responder says of both certificates. */
+  /** What its responder says of any certificate. */
   certificateStatus: CertificateStatus = 'good';
   /** How far Apple's clock is ahead of this machine's, in milliseconds: tokens are made with the machine's. */
   clockSkewMs = 0;
   /** Where test notifications are posted that were asked for through the API; nowhere unless told. */
   webhookUrl: string | undefined;
 
+  private readonly chains: AppleCertificates[] = [];
   private readonly purchases: Purchase[] = [];
   private readonly sent: Sent[] = [];
   private readonly faults: { op: FakeAppleOp | '*'; fault: FakeAppleFault; left: number }[] = [];
@@ -205,6 +206,7 @@ export class FakeApple {
     readonly url: string,
     readonly certificates: AppleCertificates,
   ) {
+    this.chains.push(certificates);
     writeFileSync(join(this.directory, 'root.cer'), certificates.root);
     server.on('request', (request, response) => {
       this.serve(request, response).catch(() => response.destroy());
@@ -217,13 +219,21 @@ export class FakeApple {
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The fake has no port');
     const url = `http://127.0.0.1:${address.port}`;
-    return new FakeApple(now, server, url, await AppleCertificates.make({ ocspUrl: `${url}/ocsp` }));
+    return new FakeApple(now, server, url, await AppleCertificates.make({ ocspUrl: `${url}/ocsp/0` }));
   }
 
   close(): Promise<void> {
     rmSync(this.directory, { recursive: true, force: true });
     this.server.closeAllConnections();
     return new Promise((resolve) => this.server.close(() => resolve()));
+  }
+
+  /** Other certificates below the same root, whose responder is here too. */
+  async anotherChain(): Promise<AppleCertificates> {
+    const ocspUrl = `${this.url}/ocsp/${this.chains.length}`;
+    const chain = await AppleCertificates.make({ under: this.certificates, ocspUrl });
+    this.chains.push(chain);
+    return chain;
   }
 
   /** What a server needs to take this for the App Store. */
@@ -721,9 +731,9 @@ export class FakeApple {
   }
 
   private signRenewal(purchase: Purchase, renewal: Renewal): string {
-    const { periodMs: _periodMs, ...told } = renewal;
     return this.certificates.sign({
-      ...told,
+      ...renewal,
+      periodMs: undefined,
       originalTransactionId: purchase.originalTransactionId,
       environment: purchase.environment,
       recentSubscriptionStartDate: purchase.originalPurchaseDate,
@@ -749,9 +759,10 @@ export class FakeApple {
     }
     if (await this.misbehave(op, request, response)) return;
     if (op === 'ocsp') {
-      const issuer = path === '/root' ? 'root' : 'intermediate';
+      const [, number, issuer] = path.split('/');
+      const chain = this.chains[Number(number)] ?? this.certificates;
       response.setHeader('Content-Type', 'application/ocsp-response');
-      response.end(this.certificates.answerOcsp(issuer, body, this.certificateStatus));
+      response.end(chain.answerOcsp(issuer === 'root' ? 'root' : 'intermediate', body, this.certificateStatus));
       return;
     }
     if (!this.isOurs(request.headers.authorization)) {
