@@ -1,5 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { addDays, isFree, isId, ManualClock, parseMoney, SeededRandomness, SystemRandomness } from '#kernel';
+import {
+  addDays,
+  isFree,
+  isId,
+  ManualClock,
+  parseMoney,
+  SeededRandomness,
+  storedMoney,
+  SystemRandomness,
+} from '#kernel';
 
 describe('money', () => {
   it.each([
@@ -33,6 +42,19 @@ describe('money', () => {
     true,
   ])('refuses %p', (input) => {
     expect(parseMoney(input)).toBeUndefined();
+  });
+
+  it.each([
+    ['9.990000', '9.99'],
+    ['9.900000', '9.90'],
+    ['0.012500', '0.0125'],
+    ['0.000001', '0.000001'],
+    ['10.000000', '10.00'],
+    ['100', '100.00'],
+    ['-3.500000', '-3.50'],
+    ['999999999999.999999', '999999999999.999999'],
+  ])('shows %p, as it is stored, as %p', (numeric, amount) => {
+    expect(storedMoney(numeric)).toBe(amount);
   });
 
   it('knows what is free', () => {

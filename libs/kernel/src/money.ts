@@ -1,6 +1,6 @@
 /**
- * An amount as a decimal string with exactly two digits after the point ("9.99"), the form in which it is stored, compared and
- * answered. Floating point never touches money.
+ * An amount as a decimal string with two digits after the point, or up to six where a store charged so finely ("9.99", "0.0125"):
+ * the one form in which it is compared and answered. Floating point never touches money.
  */
 export type Money = string;
 
@@ -13,6 +13,12 @@ export function parseMoney(input: unknown): Money | undefined {
   const match = AMOUNT.exec(String(input));
   if (!match?.[1]) return undefined;
   return `${Number(match[1])}.${(match[2] ?? '').padEnd(2, '0')}`;
+}
+
+/** An amount as PostgreSQL writes numeric(18,6) ("9.990000"), without the zeros that say nothing: two digits stay. */
+export function storedMoney(numeric: string): Money {
+  const [whole = '0', fraction = ''] = numeric.split('.');
+  return `${whole}.${fraction.replace(/0+$/, '').padEnd(2, '0')}`;
 }
 
 /** Whether nothing is asked for. */
