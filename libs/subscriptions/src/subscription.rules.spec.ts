@@ -10,6 +10,7 @@ import {
   publicStatus,
   shownSubscription,
   stateAt,
+  withoutPeriod,
 } from './subscription.rules.js';
 import { type Subscription, SUBSCRIPTION_STATES, type SubscriptionState } from './subscription.js';
 
@@ -178,5 +179,39 @@ describe('what the app is told', () => {
   it('ends a period after its days, or never', () => {
     expect(endOfPeriod(NOW, 30)).toEqual(addDays(NOW, 30));
     expect(endOfPeriod(NOW, 0)).toBeNull();
+  });
+});
+
+describe('a subscription without a period that was given back', () => {
+  const day = (days: number): Date => addDays(NOW, days);
+  const period = (start: number, end: number | null): { startedAt: Date; endedAt: Date | null } => ({
+    startedAt: day(start),
+    endedAt: end === null ? null : day(end),
+  });
+  const left = (end: number | null, ...[start, until]: [number, number | null]): object | null =>
+    withoutPeriod(subscription({ accessUntil: end === null ? null : day(end) }), period(start, until), NOW);
+
+  it('is over at once when that was all of it', () => {
+    expect(left(20, -10, 20)).toEqual({ state: 'refunded', endedAt: NOW });
+    expect(left(null, -10, null)).toEqual({ state: 'refunded', endedAt: NOW });
+  });
+
+  it('keeps in full what else was paid for', () => {
+    expect(left(50, -10, 20)).toEqual({ state: 'active', endedAt: day(30) });
+    expect(left(50, 20, 50)).toEqual({ state: 'active', endedAt: day(20) });
+    expect(left(null, 20, null)).toEqual({ state: 'active', endedAt: day(20) });
+  });
+
+  it('stays as it is when the period is over, bought nothing, or the rest is for life', () => {
+    expect(left(20, -40, -10)).toBeNull();
+    expect(left(20, -40, 0)).toBeNull();
+    expect(left(20, 5, 5)).toBeNull();
+    expect(left(null, -10, 20)).toBeNull();
+    expect(left(null, -10, -10)).toBeNull();
+  });
+
+  it('stays as it is when it grants nothing any more', () => {
+    expect(left(-1, -10, 20)).toBeNull();
+    expect(withoutPeriod(subscription({ state: 'revoked' }), period(-10, 20), NOW)).toBeNull();
   });
 });

@@ -92,6 +92,40 @@ export function endOfPeriod(start: Date, durationDays: number): Date | null {
   return durationDays === 0 ? null : addDays(start, durationDays);
 }
 
+/** What is left of a subscription. */
+export interface Remainder {
+  readonly state: SubscriptionState;
+  /** Null = for life. */
+  readonly endedAt: Date | null;
+}
+
+/**
+ * What is left of a subscription at an instant when a period of it is taken back: it ends earlier by as much of the period as still
+ * lies ahead, so that whatever else was paid for is had in full. When nothing lies ahead any more, it is over at once. Null when
+ * nothing changes: that period or all of it is over, or it goes on for life by something else.
+ */
+export function withoutPeriod(
+  subscription: Standing & Pick<Subscription, 'endedAt'>,
+  period: { readonly startedAt: Date; readonly endedAt: Date | null },
+  at: Date,
+): Remainder | null {
+  if (!grantsAccess(subscription, at)) return null;
+  const end = endWithout(subscription.endedAt, period, at);
+  if (end?.getTime() === subscription.endedAt?.getTime()) return null;
+  return end === null || end > at ? { state: subscription.state, endedAt: end } : { state: 'refunded', endedAt: at };
+}
+
+function endWithout(
+  end: Date | null,
+  period: { readonly startedAt: Date; readonly endedAt: Date | null },
+  at: Date,
+): Date | null {
+  const from = Math.max(period.startedAt.getTime(), at.getTime());
+  if (period.endedAt === null) return new Date(from);
+  if (end === null) return null;
+  return new Date(end.getTime() - Math.max(0, period.endedAt.getTime() - from));
+}
+
 /** Orders by end, no end being the latest of all. */
 function compareEnds(left: Standing, right: Standing): number {
   const end = ({ accessUntil }: Standing): number => accessUntil?.getTime() ?? Number.POSITIVE_INFINITY;

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, type Money } from '#kernel';
 import { UnitOfWork } from '#platform';
-import { GRANTING_STATES } from './subscription.rules.js';
+import { GRANTING_STATES, type Remainder } from './subscription.rules.js';
 import { type Subscription, type SubscriptionSource, type SubscriptionState } from './subscription.js';
 import { SubscriptionHistoryEntity } from './subscription-history.entity.js';
 import { UserTariffEntity } from './user-tariff.entity.js';
@@ -151,6 +151,11 @@ export class SubscriptionsRepository {
   async remember(entries: readonly HistoryEntry[]): Promise<void> {
     const at = this.clock.now();
     await this.uow.repository(SubscriptionHistoryEntity).insert(entries.map((entry) => ({ ...entry, at })));
+  }
+
+  /** Leaves of a subscription what is left of it. */
+  async cutTo(id: number, { state, endedAt }: Remainder): Promise<void> {
+    await this.uow.repository(UserTariffEntity).update({ id }, { state, endedAt, accessUntil: endedAt });
   }
 }
 

@@ -3,7 +3,7 @@ import { Clock, DomainError, isFree } from '#kernel';
 import { type Actor, Audit, UnitOfWork } from '#platform';
 import { AccessChanges, Users } from '#auth';
 import { type Tariff, Tariffs } from '#tariffs';
-import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription } from './subscription.rules.js';
+import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription, withoutPeriod } from './subscription.rules.js';
 import { type Entitlement, type Subscription, type SubscriptionSource } from './subscription.js';
 import { type StoreStanding, SubscriptionsRepository } from './subscriptions.repository.js';
 
@@ -11,7 +11,7 @@ import { type StoreStanding, SubscriptionsRepository } from './subscriptions.rep
 export interface PaidPeriod {
   readonly subscriptionId: number;
   readonly startedAt: Date;
-  /** Null = for life. */
+  /** Null = for life; equal to the start when it was for life already, so that nothing was bought. */
   readonly endedAt: Date | null;
 }
 
@@ -111,8 +111,12 @@ export class Subscriptions {
       const { id, startedAt, endedAt } = await this.start(userId, tariff, 'manual');
       return { subscriptionId: id, startedAt, endedAt };
     }
-    const startedAt = running.endedAt ?? this.clock.now();
-    const endedAt = running.endedAt === null ? null : endOfPeriod(running.endedAt, tariff.durationDays);
+    if (running.endedAt === null) {
+      const now = this.clock.now();
+      return { subscriptionId: running.id, startedAt: now, endedAt: now };
+    }
+    const startedAt = running.endedAt;
+    const endedAt = endOfPeriod(startedAt, tariff.durationDays);
     await this.repository.moveEnd(running.id, endedAt);
     await this.changes.announce(userId);
     return { subscriptionId: running.id, startedAt, endedAt };
@@ -145,6 +149,31 @@ export class Subscriptions {
   /** All that a user ever had, by id. */
   all(userId: number): Promise<readonly Subscription[]> {
     return this.repository.ofUser(userId);
+  }
+
+  /**
+   * The money for a period was given back: what still lies ahead of it is cut off, and access ends at once when nothing else was
+   * paid for. The caller makes sure, in the same transaction, that one payment is taken back once.
+   */
+  async takeBack(userId: number, period: PaidPeriod): Promise<void> {
+    this.uow.assertOpen();
+    await this.users.lock(userId);
+    const subscription = (await this.repository.ofUser(userId)).find(({ id }) => id === period.subscriptionId);
+    if (subscription === undefined) return;
+    const left = withoutPeriod(subscription, period, this.clock.now());
+    if (left === null) return;
+    await this.repository.cutTo(subscription.id, left);
+    await this.repository.remember([
+      {
+        subscriptionId: subscription.id,
+        fromState: subscription.state,
+        toState: left.state,
+        tariffId: subscription.tariff.id,
+        accessUntil: left.endedAt,
+        cause: 'refund',
+      },
+    ]);
+    await this.changes.announce(userId);
   }
 
   private async running(userId: number): Promise<readonly Subscription[]> {

@@ -8,7 +8,7 @@ import { type Tariff, Tariffs } from '#tariffs';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { SUBSCRIPTION_STATES } from './subscription.js';
 import { SubscriptionsModule } from './subscriptions.module.js';
-import { Subscriptions } from './subscriptions.service.js';
+import { type PaidPeriod, Subscriptions } from './subscriptions.service.js';
 
 let open: OpenRooms;
 let subscriptions: Subscriptions;
@@ -106,8 +106,11 @@ describe('a payment made by hand', () => {
 
   it('adds nothing to a lifetime', async () => {
     const [{ id: userId }, lifetime] = [await user(), await tariff({ durationDays: 0 })];
-    expect(await pay(userId, lifetime.id)).toMatchObject({ endedAt: null });
-    expect(await pay(userId, lifetime.id)).toMatchObject({ endedAt: null });
+    const { subscriptionId } = await pay(userId, lifetime.id);
+    open.clock.advance({ days: 1 });
+    const now = open.clock.now();
+    expect(await pay(userId, lifetime.id)).toEqual({ subscriptionId, startedAt: now, endedAt: now });
+    expect((await subscriptions.entitlement(userId))?.until).toBeNull();
   });
 
   it('prolongs what an administrator gave, but not what a free tariff gave', async () => {
@@ -118,6 +121,55 @@ describe('a payment made by hand', () => {
     const taken = await subscriptions.takeFree(another, free.id);
     open.clock.advance({ seconds: 1 });
     expect((await pay(another, free.id)).subscriptionId).not.toBe(taken.id);
+  });
+});
+
+describe('a payment that is given back', () => {
+  const takeBack = (userId: number, period: PaidPeriod): Promise<void> =>
+    open.rooms.get(UnitOfWork).run(() => subscriptions.takeBack(userId, period));
+  const history = (id: number): Promise<object[]> =>
+    open.rooms
+      .get(DataSource)
+      .query('SELECT from_state, to_state, cause FROM subscription_history WHERE subscription_id = $1', [id]);
+
+  it('ends access at once when nothing else was paid for, and says so to whoever depends on it', async () => {
+    const [{ id: userId }, monthly] = [await user(), await tariff()];
+    const period = await pay(userId, monthly.id);
+    open.clock.advance({ days: 3 });
+    announced.length = 0;
+    await takeBack(userId, period);
+    expect(announced).toEqual([userId]);
+    expect(await subscriptions.entitlement(userId)).toBeNull();
+    expect(await subscriptions.shown(userId)).toMatchObject({ state: 'refunded', endedAt: open.clock.now() });
+    expect(await history(period.subscriptionId)).toEqual([
+      { from_state: 'active', to_state: 'refunded', cause: 'refund' },
+    ]);
+  });
+
+  it.each([
+    ['first, of which three days are gone', 0, 33],
+    ['second', 1, 30],
+  ])('leaves the time of the other payment when it is the %s', async (_, which, days) => {
+    const [{ id: userId }, monthly] = [await user(), await tariff()];
+    const begun = open.clock.now();
+    const periods = [await pay(userId, monthly.id), await pay(userId, monthly.id)];
+    open.clock.advance({ days: 3 });
+    await takeBack(userId, periods[which]!);
+    expect((await subscriptions.entitlement(userId))?.until).toEqual(addDays(begun, days));
+  });
+
+  it('changes nothing of what is over, nor of what an administrator gave for life before', async () => {
+    const [{ id: userId }, monthly, lifetime] = [await user(), await tariff(), await tariff({ durationDays: 0 })];
+    const period = await pay(userId, monthly.id);
+    open.clock.advance({ days: 31 });
+    announced.length = 0;
+    await takeBack(userId, period);
+    expect(announced).toEqual([]);
+    expect((await subscriptions.shown(userId))?.endedAt).toEqual(period.endedAt);
+
+    await subscriptions.assign(SYSTEM, userId, lifetime.id);
+    await takeBack(userId, await pay(userId, lifetime.id));
+    expect((await subscriptions.entitlement(userId))?.until).toBeNull();
   });
 });
 
