@@ -74,6 +74,10 @@ export const ERRORS = {
   payment_already_recorded: { kind: 'conflict', detail: 'Payment already recorded' },
   payment_not_editable: { kind: 'conflict', detail: 'Payment can no longer be changed' },
   payment_status_not_allowed: { kind: 'conflict', detail: 'Payment status cannot change this way' },
+  payment_provider_unknown: { kind: 'not_found', detail: 'Payment provider not found' },
+  payment_amount_differs: { kind: 'unprocessable', detail: 'payment_amount_differs' },
+  webhook_signature_invalid: { kind: 'unauthenticated', detail: 'webhook_signature_invalid' },
+  webhook_event_reused: { kind: 'unprocessable', detail: 'webhook_event_reused' },
 
   // purchases in the stores
   store_not_configured: { kind: 'unavailable', detail: 'store_not_configured' },

@@ -154,6 +154,44 @@ describe('settings', () => {
   });
 });
 
+describe('PAYMENT_WEBHOOK_SECRETS', () => {
+  const LONG = ['tQ8rZ2mXv5KpL9wNc4YhJd7B', 'Hs3Gf6Tk1VbRz8QyWx5Mn2Pd'];
+  const given = (secrets: unknown): Environment => ({ PAYMENT_WEBHOOK_SECRETS: JSON.stringify(secrets) });
+
+  it('are none when unset, and one or several for each provider', () => {
+    expect(read(DEVELOPMENT).paymentWebhookSecrets.size).toBe(0);
+    const { paymentWebhookSecrets } = read({ ...PRODUCTION, ...given({ acme: LONG, bank_2: LONG[0] }) });
+    expect([...paymentWebhookSecrets]).toEqual([
+      ['acme', LONG],
+      ['bank_2', [LONG[0]]],
+    ]);
+  });
+
+  it.each([
+    ['"acme"', 'PAYMENT_WEBHOOK_SECRETS must be JSON such as'],
+    ['[]', 'PAYMENT_WEBHOOK_SECRETS must be JSON such as'],
+    ['{"acme":', 'PAYMENT_WEBHOOK_SECRETS must be JSON such as'],
+    [given({ Acme: LONG }), 'name of a provider, must be 2 to 32 of a-z'],
+    [given({ a: LONG }), 'name of a provider, must be 2 to 32 of a-z'],
+    [given({ google_play: LONG }), 'provider google_play, must not be a store'],
+    [given({ acme: [] }), 'provider acme, must have a secret'],
+    [given({ acme: ['', LONG[0]] }), 'provider acme, must have a secret'],
+    [given({ acme: { key: LONG[0] } }), 'provider acme, must have a secret'],
+    [given({ acme: [LONG[0], 'tQ8rZ2mXv5KpL9wNc4YhJd7'] }), 'provider acme, must be at least 24 characters long'],
+    [given({ acme: 'change-me-change-me-change-me' }), 'provider acme, must be a random value'],
+  ])('are refused as %p, in words that do not repeat them', (setting, fault) => {
+    const environment = typeof setting === 'string' ? { PAYMENT_WEBHOOK_SECRETS: setting } : setting;
+    const [found, ...others] = faults({ ...PRODUCTION, ...environment });
+    expect(found).toContain(fault);
+    expect(others).toEqual([]);
+    for (const secret of [...LONG, 'change-me']) expect(found).not.toContain(secret);
+  });
+
+  it('may be short while nothing is at stake', () => {
+    expect(read({ ...DEVELOPMENT, ...given({ acme: 'short' }) }).paymentWebhookSecrets.get('acme')).toEqual(['short']);
+  });
+});
+
 describe('the secrets of development', () => {
   it('are made once, are good enough to start with, and are for the owner of the folder only', async () => {
     const directory = join(await mkdtemp(join(tmpdir(), 'vpn-secrets-')), 'data');

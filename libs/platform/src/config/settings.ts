@@ -11,6 +11,7 @@ import {
   readGoogle,
   readPurchases,
 } from './store-settings.js';
+import { readWebhookSecrets } from './webhook-settings.js';
 
 /** A key that signs or checks access tokens; `kid` names it in the token's header. */
 export interface SigningKey {
@@ -157,6 +158,9 @@ export class Settings {
 
   readonly purchases: PurchaseSettings;
 
+  /** What each other provider of payments signs its webhooks with; a provider that is not here is unknown. */
+  readonly paymentWebhookSecrets: ReadonlyMap<string, readonly string[]>;
+
   /** What this process does: answer requests, run the jobs, or both. */
   readonly roles: readonly Role[];
 
@@ -228,6 +232,7 @@ export class Settings {
     this.apple = readApple(read);
     this.google = readGoogle(read);
     this.purchases = readPurchases(read);
+    this.paymentWebhookSecrets = readWebhookSecrets(read, production);
     this.roles = readRoles(read);
 
     read.finish();

@@ -43,6 +43,10 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   payment_already_recorded: 'This payment is already recorded',
   payment_not_editable: 'This payment can no longer be changed',
   payment_status_not_allowed: 'The payment cannot get this status',
+  payment_provider_unknown: 'There is no such payment provider',
+  payment_amount_differs: 'The amount or the currency is not that of the payment',
+  webhook_signature_invalid: 'The signature is missing, wrong or too old',
+  webhook_event_reused: 'This event was already reported with another content',
 
   store_not_configured: 'This store is not set up here',
   store_unavailable: 'The store does not answer right now. Your purchase is safe: try again in a minute.',

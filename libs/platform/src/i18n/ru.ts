@@ -43,6 +43,10 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   payment_already_recorded: 'Этот платёж уже записан',
   payment_not_editable: 'Этот платёж уже нельзя изменить',
   payment_status_not_allowed: 'Платёж не может получить такой статус',
+  payment_provider_unknown: 'Такого платёжного провайдера нет',
+  payment_amount_differs: 'Сумма или валюта не совпадает с платежом',
+  webhook_signature_invalid: 'Подпись отсутствует, неверна или устарела',
+  webhook_event_reused: 'Об этом событии уже сообщалось с другим содержанием',
 
   store_not_configured: 'Этот магазин здесь не подключён',
   store_unavailable: 'Магазин сейчас не отвечает. Ваша покупка не пропадёт: попробуйте через минуту.',
