@@ -4,6 +4,7 @@ import { Fleet1795348800000 } from './1795348800000-fleet.migration.js';
 import { Outbox1795438800000 } from './1795438800000-outbox.migration.js';
 import { Audit1795440600000 } from './1795440600000-audit.migration.js';
 import { Stores1795442400000 } from './1795442400000-stores.migration.js';
+import { Ledger1795446000000 } from './1795446000000-ledger.migration.js';
 
 interface Migration {
   new (): MigrationInterface;
@@ -17,4 +18,5 @@ export const MIGRATIONS: readonly Migration[] = [
   Outbox1795438800000,
   Audit1795440600000,
   Stores1795442400000,
+  Ledger1795446000000,
 ];

@@ -21,5 +21,16 @@ export interface Payment {
   readonly providerPaymentId: string | null;
   /** What it pays for; null when it pays for nothing in particular. */
   readonly tariffId: number | null;
+  /** The subscription that it bought a part of; null while it bought nothing. */
+  readonly subscriptionId: number | null;
+  readonly periodStart: Date | null;
+  /** Null = for life, where it bought a subscription at all. */
+  readonly periodEnd: Date | null;
+  /** How much went back; less than the amount where a store gave back a part. */
+  readonly refundedAmount: Money | null;
+  readonly refundedAt: Date | null;
+  /** From a sandbox: no money moved. */
+  readonly isTest: boolean;
+  /** When it was written down; of a store's payment, when it was charged. */
   readonly createdAt: Date;
 }

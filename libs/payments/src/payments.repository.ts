@@ -1,38 +1,69 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError, type Listing, type Money, type Page } from '#kernel';
+import { DomainError, type Listing, type Page, storedMoney } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { PaymentEntity } from './payment.entity.js';
 import { type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
 
-export type NewPayment = Omit<Payment, 'id'>;
-export type PaymentChange = Partial<
-  Pick<PaymentEntity, 'amount' | 'currency' | 'provider' | 'status' | 'subscriptionId' | 'periodStart' | 'periodEnd'>
+export type NewPayment = Pick<
+  Payment,
+  'userId' | 'amount' | 'currency' | 'status' | 'kind' | 'provider' | 'providerPaymentId' | 'tariffId' | 'createdAt'
 >;
+export type PaymentChange = Partial<Omit<Payment, 'id' | 'userId' | 'kind' | 'createdAt'>>;
+
+/** What a payment is before anything followed from it. */
+const BOUGHT_NOTHING = {
+  subscriptionId: null,
+  periodStart: null,
+  periodEnd: null,
+  refundedAmount: null,
+  refundedAt: null,
+  isTest: false,
+} as const;
 
 const REFUSALS = { payments_manual_reference: 'payment_already_recorded' } as const;
 
-const COLUMNS = `id, user_id, amount, currency, status, kind, provider, provider_payment_id, tariff_id, created_at`;
+export const PAYMENT_COLUMNS = `id, user_id, amount, currency, status, kind, provider, provider_payment_id, tariff_id,
+  subscription_id, period_start, period_end, refunded_amount, refunded_at, is_test, created_at`;
 const OF_USER = {
   name: 'payments_of_user',
-  text: `SELECT ${COLUMNS} FROM payments WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3`,
+  text: `SELECT ${PAYMENT_COLUMNS} FROM payments WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3`,
 };
-const OF_ALL = { name: 'payments_of_all', text: `SELECT ${COLUMNS} FROM payments ORDER BY id LIMIT $1 OFFSET $2` };
+const OF_ALL = {
+  name: 'payments_of_all',
+  text: `SELECT ${PAYMENT_COLUMNS} FROM payments ORDER BY id LIMIT $1 OFFSET $2`,
+};
+/**
+ * One more payment for what was for life already bought nothing: its period is empty. When the one that did is given back, the
+ * oldest of the others takes its place.
+ */
+const PASS_ON_LIFETIME = `
+  UPDATE payments SET period_end = NULL
+  WHERE id = (
+    SELECT min(id) FROM payments
+    WHERE subscription_id = $1 AND status = 'completed' AND period_end = period_start)
+  RETURNING id`;
 const COUNT_OF_USER = {
   name: 'payment_count_of_user',
   text: 'SELECT count(*)::int AS total FROM payments WHERE user_id = $1',
 };
 const COUNT_OF_ALL = { name: 'payment_count_of_all', text: 'SELECT count(*)::int AS total FROM payments' };
 
-interface Row {
+export interface PaymentRow {
   id: number;
   user_id: number;
-  amount: Money;
+  amount: string;
   currency: string;
   status: PaymentStatus;
   kind: PaymentKind;
   provider: string | null;
   provider_payment_id: string | null;
   tariff_id: number | null;
+  subscription_id: number | null;
+  period_start: Date | null;
+  period_end: Date | null;
+  refunded_amount: string | null;
+  refunded_at: Date | null;
+  is_test: boolean;
   created_at: Date;
 }
 
@@ -46,7 +77,7 @@ export class PaymentsRepository {
   /** @throws DomainError payment_already_recorded */
   async insert(payment: NewPayment): Promise<Payment> {
     const rows = this.uow.repository(PaymentEntity);
-    const row = rows.create(payment);
+    const row = rows.create({ ...BOUGHT_NOTHING, ...payment });
     await refuseOn(REFUSALS, () => rows.insert(row));
     return row;
   }
@@ -68,6 +99,17 @@ export class PaymentsRepository {
     return payment;
   }
 
+  /** The payment made by hand that a provider knows by this id; null when nobody has written it down. */
+  findManual(provider: string, providerPaymentId: string): Promise<Payment | null> {
+    return this.uow.repository(PaymentEntity).findOneBy({ provider, providerPaymentId, kind: 'manual' });
+  }
+
+  /** Lets a subscription for life rest on another payment for it, as if that one had bought it; false when there is none. */
+  async passOnLifetime(subscriptionId: number): Promise<boolean> {
+    const [passed] = await this.uow.manager.query<[{ id: number }[], number]>(PASS_ON_LIFETIME, [subscriptionId]);
+    return passed.length > 0;
+  }
+
   /** @throws DomainError payment_already_recorded */
   async update(id: number, change: PaymentChange): Promise<void> {
     if (Object.keys(change).length === 0) return;
@@ -82,23 +124,29 @@ export class PaymentsRepository {
   async list(userId: number | null, page: Page): Promise<Listing<Payment>> {
     const { items, total } =
       userId === null
-        ? await this.queries.page<Row>(OF_ALL, COUNT_OF_ALL, [], page)
-        : await this.queries.page<Row>(OF_USER, COUNT_OF_USER, [userId], page);
+        ? await this.queries.page<PaymentRow>(OF_ALL, COUNT_OF_ALL, [], page)
+        : await this.queries.page<PaymentRow>(OF_USER, COUNT_OF_USER, [userId], page);
     return { items: items.map(toPayment), total };
   }
 }
 
-function toPayment(row: Row): Payment {
+export function toPayment(row: PaymentRow): Payment {
   return {
     id: row.id,
     userId: row.user_id,
-    amount: row.amount,
+    amount: storedMoney(row.amount),
     currency: row.currency,
     status: row.status,
     kind: row.kind,
     provider: row.provider,
     providerPaymentId: row.provider_payment_id,
     tariffId: row.tariff_id,
+    subscriptionId: row.subscription_id,
+    periodStart: row.period_start,
+    periodEnd: row.period_end,
+    refundedAmount: row.refunded_amount === null ? null : storedMoney(row.refunded_amount),
+    refundedAt: row.refunded_at,
+    isTest: row.is_test,
     createdAt: row.created_at,
   };
 }

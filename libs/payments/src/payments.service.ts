@@ -4,9 +4,11 @@ import { Audit, Idempotency, UnitOfWork } from '#platform';
 import { actorOf, type Principal, Users } from '#auth';
 import { Subscriptions } from '#subscriptions';
 import { Tariffs } from '#tariffs';
-import { assertMayBecome, isEditable } from './payment.rules.js';
+import { assertMayBecome, isEditable, isRefundable } from './payment.rules.js';
 import { type Payment, type PaymentStatus } from './payment.js';
 import { type NewPayment, PaymentsRepository } from './payments.repository.js';
+import { type Revenue, RevenueRepository } from './revenue.repository.js';
+import { Settlement } from './settlement.service.js';
 
 export interface PaymentDraft {
   /** Ignored for a payment with a tariff: then the tariff says what it costs. */
@@ -35,6 +37,8 @@ export class Payments {
     private readonly users: Users,
     private readonly tariffs: Tariffs,
     private readonly subscriptions: Subscriptions,
+    private readonly settlement: Settlement,
+    private readonly revenues: RevenueRepository,
     private readonly idempotency: Idempotency,
     private readonly audit: Audit,
     private readonly clock: Clock,
@@ -68,14 +72,20 @@ export class Payments {
     return this.repository.list(user.id, page);
   }
 
+  /** What came in and went back by currency, from an instant to before another; null = without that limit. */
+  revenue(from: Date | null, to: Date | null): Promise<readonly Revenue[]> {
+    return this.revenues.between(from, to);
+  }
+
   /**
    * Corrects a payment made by hand while it is pending. Only an administrator moves its status; completing it starts, or
-   * prolongs, the subscription it pays for, once.
+   * prolongs, the subscription it pays for, once. He may also say that a completed one was given back: then the time it bought
+   * is cut off.
    * @throws DomainError payment_not_found | not_allowed | payment_not_editable | payment_status_not_allowed
    */
   correct(by: Principal, id: number, correction: PaymentCorrection): Promise<Payment> {
     return this.uow.run(async () => {
-      const payment = await this.lockEditable(by, id);
+      const payment = await this.lockEditable(by, id, isRefund(correction));
       const { status, amount, currency, provider } = correction;
       if (status !== undefined && status !== payment.status && !by.user.isAdmin) throw new DomainError('not_allowed');
       const pricedByTariff = payment.tariffId !== null && !by.user.isAdmin;
@@ -92,7 +102,7 @@ export class Payments {
   /** @throws DomainError payment_not_found | not_allowed | payment_not_editable */
   async delete(by: Principal, id: number): Promise<void> {
     await this.uow.run(async () => {
-      await this.lockEditable(by, id);
+      await this.lockEditable(by, id, false);
       await this.repository.delete(id);
     });
   }
@@ -130,30 +140,27 @@ export class Payments {
   }
 
   /** Who may not touch a payment at all is told so; who may, but too late, is told that. */
-  private async lockEditable(by: Principal, id: number): Promise<Payment> {
+  private async lockEditable(by: Principal, id: number, refunds: boolean): Promise<Payment> {
     const found = await this.repository.get(id);
     if (found.userId !== by.user.id && !by.user.isAdmin) throw new DomainError('not_allowed');
     await this.users.lock(found.userId); // first the user, then what he has: everybody locks in this order
     const payment = await this.repository.lock(id);
-    if (!isEditable(payment)) throw new DomainError(by.user.isAdmin ? 'payment_not_editable' : 'not_allowed');
+    const allowed = isEditable(payment) || (refunds && by.user.isAdmin && isRefundable(payment));
+    if (!allowed) throw new DomainError(by.user.isAdmin ? 'payment_not_editable' : 'not_allowed');
     return payment;
   }
 
   private async setStatus(by: Principal, payment: Payment, status: PaymentStatus): Promise<void> {
     assertMayBecome(payment.status, status);
     if (payment.status === status) return;
-    const bought =
-      status === 'completed' && payment.tariffId !== null
-        ? await this.subscriptions.grantPaid(payment.userId, payment.tariffId)
-        : undefined;
-    await this.repository.update(payment.id, {
-      status,
-      ...(bought === undefined
-        ? {}
-        : { subscriptionId: bought.subscriptionId, periodStart: bought.startedAt, periodEnd: bought.endedAt }),
-    });
+    await this.settlement.settle(payment, status);
     const { id, userId, tariffId } = payment;
     const data = { user_id: userId, tariff_id: tariffId, from: payment.status, to: status };
     await this.audit.record({ ...actorOf(by), action: 'payment_status', target: `payment:${id}`, data });
   }
+}
+
+/** Whether a correction says that the money was given back, and nothing else: no other field of a completed payment moves. */
+function isRefund({ status, ...others }: PaymentCorrection): boolean {
+  return status === 'refunded' && Object.values(others).every((value) => value === undefined);
 }

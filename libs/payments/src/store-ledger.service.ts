@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { type Payment } from './payment.js';
+import { StoreLedgerRepository } from './store-ledger.repository.js';
+import { type PaidPurchase, type StorePayment } from './store-payment.js';
+
+/** The money of the stores: one line for each transaction or order, whatever is told of it how often. */
+@Injectable()
+export class StoreLedger {
+  constructor(private readonly repository: StoreLedgerRepository) {}
+
+  /**
+   * Writes down the payments of a purchase, or brings them up to date: status, refund, what superseded them, and which
+   * subscription and tariff they are for. What was charged stays as it was first said, unless that was an estimate; who paid
+   * stays too. The caller holds the purchase's lock, in his transaction.
+   */
+  async record(
+    userId: number,
+    purchase: PaidPurchase,
+    subscriptionId: number | null,
+    payments: readonly StorePayment[],
+  ): Promise<void> {
+    const unique = new Map(payments.map((payment) => [payment.reference, payment]));
+    await this.repository.record(userId, purchase, subscriptionId, [...unique.values()]);
+  }
+
+  /** The newest payment of a purchase; null when nothing was charged. */
+  async latest(purchaseId: number): Promise<Payment | null> {
+    const [newest] = await this.repository.ofPurchase(purchaseId, 1);
+    return newest ?? null;
+  }
+
+  /** All payments of a purchase, the newest first. */
+  ofPurchase(purchaseId: number): Promise<readonly Payment[]> {
+    return this.repository.ofPurchase(purchaseId);
+  }
+
+  /** Notes that a customer asked the store for his money; nothing else follows until the store decides. */
+  markRefundRequested(provider: PaidPurchase['provider'], reference: string, at: Date): Promise<void> {
+    return this.repository.markRefundRequested(provider, reference, at);
+  }
+}
