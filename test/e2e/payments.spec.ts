@@ -32,6 +32,10 @@ describe('POST /payments/', () => {
       provider: 'bank',
       provider_payment_id: 'A-1',
       tariff_id: null,
+      kind: 'manual',
+      refunded_amount: null,
+      refunded_at: null,
+      is_test: false,
       created_at: expect.stringMatching(/Z$/),
     });
     expect((await api.get(`/payments/${body.id}`, user.token)).body).toEqual(body);
@@ -162,8 +166,8 @@ describe('PUT /payments/{id}', () => {
     const tariff_id = await api.tariff(admin, { duration_days: 30 });
     const id = await pay({ tariff_id }, buyer);
     const complete = (): ReturnType<TestApi['put']> => api.put(`/payments/${id}`, { status: 'completed' }, admin.token);
-    const answers = await Promise.all(Array.from({ length: 10 }, complete));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array<number>(9).fill(409)]);
+    const answers = await Promise.all(Array.from({ length: 20 }, complete));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array<number>(19).fill(409)]);
     const { body } = await api.get('/auth/me/subscription', buyer.token);
     expect(body).toMatchObject({ status: 'active', store: 'manual', tariff_id, days_remaining: 30 });
     expect(await api.rows('SELECT id FROM user_tariffs WHERE user_id = $1', [buyer.id])).toHaveLength(1);
@@ -192,6 +196,99 @@ describe('PUT /payments/{id}', () => {
     const id = await pay();
     expect((await api.put(`/payments/${id}`, { amount: 1 }, other.token)).status).toBe(403);
     expect((await api.put('/payments/999999', { amount: 1 }, user.token)).body.detail).toBe('Payment not found');
+  });
+});
+
+describe('PUT /payments/{id} with the status refunded', () => {
+  const refund = (id: number, body: object = {}, account = admin): ReturnType<TestApi['put']> =>
+    api.put(`/payments/${id}`, { status: 'refunded', ...body }, account.token);
+  const completed = async (buyer: Account, tariff_id?: number): Promise<number> => {
+    const id = await pay(tariff_id === undefined ? {} : { tariff_id }, buyer);
+    expectOk(await api.put(`/payments/${id}`, { status: 'completed' }, admin.token));
+    return id;
+  };
+  const subscriptionOf = async ({ token }: Account): Promise<object> =>
+    expectOk(await api.get('/auth/me/subscription', token));
+
+  it('gives the money back and cuts off the time that it bought; the devices go with it', async () => {
+    const buyer = await api.user();
+    const id = await completed(buyer, await api.tariff(admin, { price: '12.50' }));
+    const { id: peer } = expectOk(await api.post('/vpn_peers/self', {}, buyer.token));
+    expect(expectOk(await refund(id))).toMatchObject({
+      status: 'refunded',
+      amount: '12.50',
+      refunded_amount: '12.50',
+      refunded_at: expect.stringMatching(/Z$/),
+    });
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'refunded', state: 'refunded', days_remaining: 0 });
+    expect(expectOk(await api.get(`/vpn_peers/${peer}`, buyer.token)).status).toBe('suspended');
+  });
+
+  it('leaves the time that other payments bought', async () => {
+    const buyer = await api.user();
+    const tariff = await api.tariff(admin);
+    const ids = [await completed(buyer, tariff), await completed(buyer, tariff)];
+    expectOk(await refund(ids[1]!));
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'active', days_remaining: 30 });
+    expectOk(await refund(ids[0]!));
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'refunded' });
+  });
+
+  it.each([
+    [0, 1],
+    [1, 0],
+  ])('ends what was bought for life twice only when both are given back (%i, %i)', async (...order) => {
+    const buyer = await api.user();
+    const tariff = await api.tariff(admin, { duration_days: 0 });
+    const ids = [await completed(buyer, tariff), await completed(buyer, tariff)];
+    expectOk(await refund(ids[order[0]]!));
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'active', is_lifetime: true });
+    expectOk(await refund(ids[order[1]]!));
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'refunded' });
+  });
+
+  it('happens once, however many ask for it', async () => {
+    const buyer = await api.user();
+    const tariff = await api.tariff(admin);
+    const ids = [await completed(buyer, tariff), await completed(buyer, tariff)];
+    const answers = await Promise.all(Array.from({ length: 20 }, () => refund(ids[0]!)));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array<number>(19).fill(409)]);
+    expect(await subscriptionOf(buyer)).toMatchObject({ status: 'active', days_remaining: 30 });
+  });
+
+  it('is for an administrator, of money that came in, and changes nothing else', async () => {
+    const buyer = await api.user();
+    const id = await completed(buyer);
+    expect((await refund(id, {}, buyer)).status).toBe(403);
+    expect(await refund(id, { amount: 1 })).toMatchObject({ status: 409, body: { code: 'payment_not_editable' } });
+    expect((await refund(await pay({}, buyer))).body.code).toBe('payment_status_not_allowed');
+    expectOk(await refund(id));
+    expect(await api.put(`/payments/${id}`, { status: 'completed' }, admin.token)).toMatchObject({
+      status: 409,
+      body: { code: 'payment_not_editable' },
+    });
+    expect((await api.delete(`/payments/${id}`, admin.token)).status).toBe(409);
+  });
+});
+
+describe('GET /admin/payments/summary', () => {
+  it('sums up what came in and went back, by currency', async () => {
+    const kept = await pay({ amount: '7.25', currency: 'NOK', user_id: user.id }, admin);
+    const returned = await pay({ amount: '2.00', currency: 'NOK', user_id: user.id }, admin);
+    await pay({ amount: '100.00', currency: 'NOK' });
+    for (const id of [kept, returned]) {
+      expectOk(await api.put(`/payments/${id}`, { status: 'completed' }, admin.token));
+    }
+    expectOk(await api.put(`/payments/${returned}`, { status: 'refunded' }, admin.token));
+    const ours = ({ currency }: { currency: string }): boolean => currency === 'NOK';
+    const now = api.clock.now().toISOString();
+    const of = async (query: string): Promise<object[]> =>
+      expectOk(await api.get(`/admin/payments/summary${query}`, admin.token)).filter(ours);
+    const all = [{ currency: 'NOK', completed: '9.25', refunded: '2.00', net: '7.25', count: 2 }];
+    expect(await of('')).toEqual(all);
+    expect(await of(`?from=${now}`)).toEqual(all);
+    expect(await of(`?to=${now}`)).toEqual([]);
+    expect((await api.get('/admin/payments/summary?from=yesterday', admin.token)).status).toBe(422);
   });
 });
 

@@ -9,11 +9,13 @@ import { SubscriptionsModule } from '#subscriptions';
 import { TariffsModule } from '#tariffs';
 import { WireGuardModule } from '#wireguard';
 import { AdminAuditController } from './admin/admin-audit.controller.js';
+import { AdminPaymentsController } from './admin/admin-payments.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
 import { AdminServersController } from './admin/admin-servers.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HttpModule } from './http/http.module.js';
+import { PaymentWebhooksController } from './payments/payment-webhooks.controller.js';
 import { PaymentsController } from './payments/payments.controller.js';
 import { ServersController } from './servers/servers.controller.js';
 import { TariffsController } from './tariffs/tariffs.controller.js';
@@ -36,8 +38,10 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     AuthController,
     VpnPeersController,
     TariffsController,
+    PaymentWebhooksController,
     PaymentsController,
     ServersController,
+    AdminPaymentsController,
     AdminUsersController,
     AdminAuditController,
     AdminServersController,

@@ -1,5 +1,7 @@
+import { RouteConfig } from '@nestjs/platform-fastify';
 import { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { DomainError, invalidField, isError } from '#kernel';
+import { type ApiRequest } from './request.js';
 
 /** Deeper nesting and more keys than any of our requests has, but few enough to look at cheaply. */
 const MAX_DEPTH = 20;
@@ -8,11 +10,19 @@ const MAX_KEYS = 1000;
 /** Names that reach an object's prototype when they are copied; no field of ours is called so. */
 const PROTOTYPE_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
+const KEEPS_BYTES = 'keepsBytes';
+
+/** Marks a route whose body is signed: `request.bytes` is then what arrived, to the byte. Other routes drop it once it is read. */
+export function KeepsBytes(): MethodDecorator {
+  return RouteConfig({ [KEEPS_BYTES]: true });
+}
+
 /** Takes JSON and nothing else; an empty body is no body, whatever it calls itself. */
 export function installBodyParser(fastify: FastifyInstance): void {
   fastify.removeAllContentTypeParsers();
   const asBuffer = { parseAs: 'buffer' } as const;
-  fastify.addContentTypeParser('application/json', asBuffer, (request, body, done) => {
+  fastify.addContentTypeParser('application/json', asBuffer, (request: ApiRequest, body, done) => {
+    if (KEEPS_BYTES in request.routeOptions.config) request.bytes = body as Buffer;
     answer(done, () => (body.length === 0 ? undefined : parseJson(request, body as Buffer)));
   });
   fastify.addContentTypeParser('*', asBuffer, (_request, body, done) => {

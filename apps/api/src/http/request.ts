@@ -3,8 +3,11 @@ import { type FastifyRequest } from 'fastify';
 import { type Principal } from '#auth';
 import { chooseLocale, type Locale } from '#platform';
 
-/** A request behind the access guard: `user` is who passport found, undefined for a route that asks for nobody. */
-export type ApiRequest = FastifyRequest & { user?: Principal };
+/**
+ * A request behind the access guard: `user` is who passport found, undefined for a route that asks for nobody; `bytes` is the body
+ * as it arrived, on a route that keeps it (`KeepsBytes`).
+ */
+export type ApiRequest = FastifyRequest & { user?: Principal; bytes?: Buffer };
 
 /** A header, once; undefined when it was not sent. */
 function headerOf(context: ExecutionContext, name: string): string | undefined {

@@ -1,12 +1,16 @@
 import {
   type Payment,
+  PAYMENT_KINDS,
   PAYMENT_STATUSES,
   type PaymentCorrection,
   type PaymentDraft,
   type PaymentStatus,
 } from '#payments';
 import { GivenChoice, GivenCurrency, GivenId, GivenMoney, GivenText } from '../http/given.decorator.js';
-import { ShownChoice, ShownId, ShownInstant, ShownMoney, ShownText } from '../http/shown.decorator.js';
+import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownMoney, ShownText } from '../http/shown.decorator.js';
+
+/** Stores charge to the millionth. */
+export const LEDGER_DIGITS = 6;
 
 export class PaymentIn {
   @GivenMoney({ description: 'With a tariff_id the price of the tariff counts instead' })
@@ -77,7 +81,7 @@ export class PaymentOut {
   @ShownId()
   user_id: number;
 
-  @ShownMoney()
+  @ShownMoney({ digits: LEDGER_DIGITS })
   amount: string;
 
   @ShownText({ example: 'USD' })
@@ -95,6 +99,22 @@ export class PaymentOut {
   @ShownId({ nullable: true, example: 3 })
   tariff_id: number | null;
 
+  @ShownChoice('PaymentKind', PAYMENT_KINDS, { description: "`manual` is made by hand; all others are a store's" })
+  kind: string;
+
+  @ShownMoney({
+    digits: LEDGER_DIGITS,
+    nullable: true,
+    description: 'A store may give back a part and leave it completed',
+  })
+  refunded_amount: string | null;
+
+  @ShownInstant({ nullable: true })
+  refunded_at: string | null;
+
+  @ShownBoolean({ example: false, description: 'From a sandbox: no money moved' })
+  is_test: boolean;
+
   @ShownInstant()
   created_at: string;
 
@@ -108,6 +128,10 @@ export class PaymentOut {
       provider: payment.provider,
       provider_payment_id: payment.providerPaymentId,
       tariff_id: payment.tariffId,
+      kind: payment.kind,
+      refunded_amount: payment.refundedAmount,
+      refunded_at: payment.refundedAt?.toISOString() ?? null,
+      is_test: payment.isTest,
       created_at: payment.createdAt.toISOString(),
     };
   }

@@ -68,7 +68,9 @@ export class PaymentsController {
   @Operation({
     access: 'user',
     summary: 'Correct a pending payment that was made by hand',
-    description: 'Only an administrator moves the status. Completing a payment with a tariff starts it, exactly once.',
+    description:
+      'Only an administrator moves the status. Completing a payment with a tariff starts it, exactly once. A completed one may ' +
+      'still become `refunded`, with no other field: the time that it bought is cut off.',
     answer: PaymentOut,
     errors: [
       'payment_not_found',
