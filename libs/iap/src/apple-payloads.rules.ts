@@ -15,6 +15,8 @@ const ENVIRONMENTS: Readonly<Record<string, StoreEnvironment>> = { Production: '
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 const STORE_ID = /^\d{1,20}$/;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Apple's have 1,500. Larger ones are made to be slow to read (0.1 s for 8,000 extensions). */
+const MAX_CERTIFICATE_CHARS = 8192;
 /** The last instant that a Date can hold, in milliseconds since 1970. */
 const LAST_INSTANT = 8.64e15;
 
@@ -33,8 +35,9 @@ export function peek(jws: string): PeekedJws | null {
   const header = parseObject(head);
   const payload = parseObject(body);
   if (header === null || payload === null) return null;
-  const chain = header['x5c'];
-  return { chain: Array.isArray(chain) ? chain.filter((one) => typeof one === 'string') : [], payload };
+  const certificates: readonly unknown[] = Array.isArray(header['x5c']) ? header['x5c'] : [];
+  const chain = certificates.filter((one) => typeof one === 'string');
+  return chain.some(({ length }) => length > MAX_CERTIFICATE_CHARS) ? null : { chain, payload };
 }
 
 /** The environment that a payload names for itself; null when it is none of the App Store's. */

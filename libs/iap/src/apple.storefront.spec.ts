@@ -335,6 +335,12 @@ describe('a notification of the App Store', () => {
     expect(await codeOf(storefront.readNotification(text))).toBe('receipt_malformed');
   });
 
+  it('is malformed when it brings certificates that are made to be slow to read', async () => {
+    const header = { alg: 'ES256', x5c: [...apple.certificates.chain.slice(0, 2), 'A'.repeat(10_000)] };
+    const forged = apple.certificates.sign(payloadOf(apple.test().signedPayload), header);
+    expect(await codeOf(storefront.readNotification(forged))).toBe('receipt_malformed');
+  });
+
   it('is malformed when its values are of other types than Apple sends', async () => {
     const { signedPayload } = apple.raw('TEST', undefined, { payload: { notificationUUID: 7 } });
     expect(await codeOf(storefront.readNotification(signedPayload))).toBe('receipt_malformed');
