@@ -895,8 +895,8 @@ export class FakeApple {
   private notificationHistory({ environment, query, body }: Call): Reply {
     const { startDate, endDate, onlyFailures, transactionId, notificationType } = body;
     if (typeof startDate !== 'number' || typeof endDate !== 'number') return failure(400, 4_000_015);
-    if (startDate >= endDate) return failure(400, 4_000_017);
-    if (startDate < this.time() - (environment === 'Production' ? 180 : 30) * DAY_MS) return failure(400, 4_000_016);
+    if (startDate >= endDate) return failure(400, 4_000_013);
+    if (startDate < this.time() - (environment === 'Production' ? 180 : 30) * DAY_MS) return failure(400, 4_000_012);
     if (transactionId !== undefined && notificationType !== undefined) return failure(400, 4_000_019);
     const found = this.sent.filter(
       (one) =>
@@ -937,11 +937,12 @@ export class FakeApple {
   }
 
   private consume({ id, body }: Call): Reply {
-    const { customerConsented, deliveryStatus, sampleContentProvided, consumptionPercentage } = body;
+    const { customerConsented, deliveryStatus, sampleContentProvided, consumptionPercentage, refundPreference } = body;
     if (customerConsented !== true) return failure(400, 4_000_035);
-    if (typeof deliveryStatus !== 'string') return failure(400, 4_000_034);
+    if (typeof deliveryStatus !== 'string') return failure(400, 4_000_036);
     if (typeof sampleContentProvided !== 'boolean') return failure(400, 4_000_041);
-    if (deliveryStatus !== 'DELIVERED' && consumptionPercentage !== 0) return failure(400, 4_000_030);
+    if (deliveryStatus !== 'DELIVERED' && consumptionPercentage !== 0) return failure(400, 4_000_000);
+    if (refundPreference === 'GRANT_PRORATED' && consumptionPercentage !== undefined) return failure(400, 4_000_000);
     this.consumption.set(id, body);
     return { status: 202 };
   }
