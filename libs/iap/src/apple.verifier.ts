@@ -106,12 +106,13 @@ class BoundedVerifier extends SignedDataVerifier {
   }
 }
 
-/** It keeps no cause: what cannot be parsed is quoted by its error. */
+/** The library's own error is not passed on: what cannot be parsed is quoted by it. */
 async function explained<T>(codes: FaultCodes, verification: Promise<T>): Promise<T> {
   try {
     return await verification;
   } catch (error) {
-    throw new DomainError(codes[error instanceof VerificationException ? faultOf(error.status) : 'signature']);
+    const fault = error instanceof VerificationException ? faultOf(error.status) : 'signature';
+    throw new DomainError(codes[fault], { cause: new Error(`What Apple is said to have signed is refused: ${fault}`) });
   }
 }
 
