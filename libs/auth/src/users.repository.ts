@@ -69,6 +69,15 @@ export class UsersRepository {
     return this.uow.repository(UserEntity).findOneBy({ id });
   }
 
+  /** The id of whom a purchase names; null when there is no such account (any more). `token` is a UUID, in any case. */
+  async findByAppAccountToken(token: string): Promise<number | null> {
+    const user = await this.uow.repository(UserEntity).findOne({
+      where: { appAccountToken: token.toLowerCase() },
+      select: { id: true },
+    });
+    return user?.id ?? null;
+  }
+
   /** @throws DomainError user_not_found */
   async get(id: number): Promise<User> {
     const user = await this.find(id);

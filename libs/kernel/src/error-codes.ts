@@ -10,6 +10,7 @@ export type ErrorKind =
   | 'unsupported'
   | 'unprocessable'
   | 'too_many_requests'
+  | 'unverified'
   | 'unavailable'
   | 'bad_gateway'
   | 'internal';
@@ -83,12 +84,13 @@ export const ERRORS = {
   store_not_configured: { kind: 'unavailable', detail: 'store_not_configured' },
   store_unavailable: { kind: 'unavailable', detail: 'store_unavailable' },
   receipt_malformed: { kind: 'invalid', detail: 'receipt_malformed' },
-  receipt_invalid: { kind: 'unprocessable', detail: 'receipt_invalid' },
-  proof_required: { kind: 'unprocessable', detail: 'proof_required' },
-  wrong_app: { kind: 'unprocessable', detail: 'wrong_app' },
-  sandbox_not_allowed: { kind: 'unprocessable', detail: 'sandbox_not_allowed' },
+  receipt_invalid: { kind: 'unverified', detail: 'receipt_invalid' },
+  proof_required: { kind: 'unverified', detail: 'proof_required' },
+  wrong_app: { kind: 'unverified', detail: 'wrong_app' },
+  sandbox_not_allowed: { kind: 'unverified', detail: 'sandbox_not_allowed' },
   purchase_belongs_to_another_account: { kind: 'conflict', detail: 'purchase_belongs_to_another_account' },
   purchase_not_found: { kind: 'not_found', detail: 'Purchase not found' },
+  refund_not_possible: { kind: 'conflict', detail: 'refund_not_possible' },
   store_event_not_found: { kind: 'not_found', detail: 'Store event not found' },
   store_signature_invalid: { kind: 'unauthenticated', detail: 'store_signature_invalid' },
 

@@ -5,7 +5,7 @@ import { AccessChanges, Users } from '#auth';
 import { type Tariff, Tariffs } from '#tariffs';
 import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription, withoutPeriod } from './subscription.rules.js';
 import { type Entitlement, type Subscription, type SubscriptionSource } from './subscription.js';
-import { type StoreStanding, SubscriptionsRepository } from './subscriptions.repository.js';
+import { type FollowingRow, type StoreStanding, SubscriptionsRepository } from './subscriptions.repository.js';
 
 /** What a payment bought: which subscription, and which part of its time. */
 export interface PaidPeriod {
@@ -141,8 +141,8 @@ export class Subscriptions {
     return id;
   }
 
-  /** The id of the row that follows a purchase; null while it grants nothing to anybody. */
-  async ofPurchase(purchaseId: number): Promise<{ id: number; userId: number; tariffId: number } | null> {
+  /** The row that follows a purchase; null while it never granted anything to anybody. */
+  ofPurchase(purchaseId: number): Promise<FollowingRow | null> {
     return this.repository.ofPurchase(purchaseId);
   }
 

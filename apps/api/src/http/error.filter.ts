@@ -15,6 +15,7 @@ export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
   unsupported: 415,
   unprocessable: 422,
   too_many_requests: 429,
+  unverified: 422, // understood, and not believed: with one text, as the app reads it (not FastAPI's list of fields)
   internal: 500,
   unavailable: 503,
   bad_gateway: 502,

@@ -11,6 +11,11 @@ import { installBodyParser } from './json-body.parser.js';
 import { type ApiRequest } from './request.js';
 
 const BODY_LIMIT_BYTES = 100_000;
+/** Receipts of StoreKit 1 are long, and so are notifications (contract 1). */
+const BODY_LIMITS: readonly (readonly [path: string, bytes: number])[] = [
+  ['/payments/iap_verify', 1_048_576],
+  ['/payments/webhook/', 262_144],
+];
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /** Limits of one connection (security page 3.4), in milliseconds where they are times. */
@@ -50,6 +55,9 @@ export function createHttpAdapter(settings: Settings, log: Logger): FastifyAdapt
   });
   const fastify = adapter.getInstance();
   fastify.server.maxConnections = CONNECTION_LIMITS.maxConnections;
+  fastify.addHook('onRoute', (route) => {
+    route.bodyLimit ??= BODY_LIMITS.find(([path]) => route.url.startsWith(path))?.[1] ?? BODY_LIMIT_BYTES;
+  });
   installBodyParser(fastify);
   installHeaders(fastify, settings);
   installAccessLog(fastify, log);

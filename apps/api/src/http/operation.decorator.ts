@@ -139,7 +139,10 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
     const known = responses[status];
     const before = known !== undefined && 'description' in known ? known : undefined;
     const examples = before?.content?.['application/json']?.examples ?? {};
-    const schema = { $ref: getSchemaPath(status === 422 ? ValidationErrorOut : ErrorOut) };
+    const dto = kind === 'unprocessable' ? ValidationErrorOut : ErrorOut;
+    const others = dto === ErrorOut && status === 422 && before !== undefined ? [ValidationErrorOut] : [];
+    const refs = [...others, dto].map((one) => ({ $ref: getSchemaPath(one) }));
+    const schema = refs.length === 1 ? { $ref: getSchemaPath(dto) } : { oneOf: refs };
     responses[status] = {
       ...(status === STATUS_OF.too_many_requests ? { headers: documented(REFUSED_HEADERS) } : {}),
       description: before === undefined ? detail : `${before.description} · ${detail}`,

@@ -24,6 +24,9 @@ export const AUDIT_ACTIONS = [
   'server_drain',
   'server_adopt',
   'server_delete',
+  'purchase_transfer',
+  'purchase_refund',
+  'store_event_replay',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -41,7 +44,7 @@ export interface Actor {
 export const SYSTEM: Actor = { actorId: null, actorKind: 'system' };
 
 /** What it was done to. */
-export type AuditTarget = `${'user' | 'tariff' | 'payment' | 'peer' | 'server'}:${number}`;
+export type AuditTarget = `${'user' | 'tariff' | 'payment' | 'peer' | 'server' | 'purchase' | 'store_event'}:${number}`;
 
 export interface AuditRecord extends Actor {
   readonly action: AuditAction;

@@ -58,6 +58,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   purchase_belongs_to_another_account:
     'This purchase belongs to another account. Sign in with that account, or contact support.',
   purchase_not_found: 'There is no such purchase',
+  refund_not_possible: 'This purchase cannot be refunded from here',
   store_event_not_found: 'There is no such event',
   store_signature_invalid: 'The signature is not valid',
 

@@ -58,6 +58,7 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   purchase_belongs_to_another_account:
     'Эта покупка принадлежит другому аккаунту. Войдите в него или обратитесь в поддержку.',
   purchase_not_found: 'Такой покупки нет',
+  refund_not_possible: 'Вернуть деньги за эту покупку отсюда нельзя',
   store_event_not_found: 'Такого события нет',
   store_signature_invalid: 'Подпись недействительна',
 
