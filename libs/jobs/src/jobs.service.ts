@@ -3,6 +3,7 @@ import { SchedulerRegistry } from '@nestjs/schedule';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
+import { Acknowledging, Asking, Inbox, Repair } from '#iap';
 import { Access, Applying, Reconciliation, Retention } from '#peers';
 import { Audit, Exclusive, Idempotency, LOG, Outbox } from '#platform';
 import { Reminders } from '#subscriptions';
@@ -40,6 +41,10 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     audit: Audit,
     outbox: Outbox,
     reminders: Reminders,
+    inbox: Inbox,
+    asking: Asking,
+    acknowledging: Acknowledging,
+    repair: Repair,
     @Inject(LOG) private readonly log: Logger,
   ) {
     this.jobs = [
@@ -53,6 +58,11 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
       { name: 'forget-audit', everySeconds: HOUR, isExclusive: true, run: () => audit.forgetOld() },
       { name: 'deliver-outbox', everySeconds: 5, run: () => outbox.deliver() },
       { name: 'forget-outbox', everySeconds: HOUR, isExclusive: true, run: () => outbox.forgetFailed() },
+      { name: 'process-store-events', everySeconds: 2, run: () => inbox.process() },
+      { name: 'ask-stores', everySeconds: 5, run: () => asking.askDue() },
+      { name: 'acknowledge-purchases', everySeconds: 10, isExclusive: true, run: () => acknowledging.acknowledgeDue() },
+      { name: 'repair-stores', everySeconds: 10 * MINUTE, isExclusive: true, run: () => repair.repairDue() },
+      { name: 'forget-store-events', everySeconds: HOUR, isExclusive: true, run: () => inbox.forgetOld() },
       { name: 'remind', everySeconds: MINUTE, isExclusive: true, run: () => reminders.remind() },
     ];
   }

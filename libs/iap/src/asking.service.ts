@@ -1,0 +1,220 @@
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { type Logger } from 'pino';
+import { addDays, Clock, DomainError } from '#kernel';
+import { LOG, Settings, UnitOfWork } from '#platform';
+import { Endings, type StoreKeeper } from '#subscriptions';
+import { type AppleNews } from './apple-facts.js';
+import { AppleStorefront } from './apple.storefront.js';
+import { type GoogleItem, type GoogleOrder } from './google-facts.js';
+import { type GooglePurchase } from './google-answer.rules.js';
+import { GoogleStorefront } from './google.storefront.js';
+import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
+import { PurchasesRepository, type Question } from './purchases.repository.js';
+import { nextQuestionAt } from './schedule.rules.js';
+import { tokenKey } from './store.js';
+
+/** How many purchases are asked about at once: Apple allows 50 questions a second, and the database's pool is shared. */
+const AT_ONCE = 4;
+const BATCH = 100;
+/** How long the job that ends things waits for the stores in one run, in milliseconds. */
+const PATIENCE_MS = 40_000;
+
+interface AskOptions {
+  readonly mayEnd?: boolean;
+  /** Who presents the purchase. */
+  readonly claim?: Lesson['claim'];
+  readonly cause?: string;
+}
+
+/** Asks the stores what has become of purchases, and has what they say learnt. */
+@Injectable()
+export class Asking implements StoreKeeper, OnModuleInit {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly purchases: Purchases,
+    private readonly repository: PurchasesRepository,
+    private readonly apple: AppleStorefront,
+    private readonly google: GoogleStorefront,
+    private readonly endings: Endings,
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  onModuleInit(): void {
+    this.endings.keepStores(this);
+  }
+
+  /** Asks about what is due: hints that came, days before an end, failures to be repeated. Returns about how many. */
+  async askDue(): Promise<number> {
+    for (const id of await this.repository.newlyMapped(BATCH)) await this.purchases.rederive(id, 'mapped');
+    const questions = await this.repository.leaseDue(BATCH);
+    await this.askAll(questions, {});
+    return questions.length;
+  }
+
+  /** Asks about one purchase at once, unless somebody is at it. @throws DomainError store_unavailable | store_not_configured */
+  async askAbout(id: number): Promise<void> {
+    const [question] = await this.repository.lease([id]);
+    if (question !== undefined) await this.ask(question, {});
+  }
+
+  /** Asks about all purchases that may still change, whatever is known. For an operator: `cli stores reconcile`. */
+  async askAll(questions: readonly Question[], options: AskOptions, until = Number.POSITIVE_INFINITY): Promise<void> {
+    const left = [...questions];
+    const work = async (): Promise<void> => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        if (performance.now() > until) await this.repository.unanswered(next, this.clock.now());
+        else await this.ask(next, options).catch((error: unknown) => this.tell(error));
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+
+  async askBeforeEnding(purchaseIds: readonly number[]): Promise<void> {
+    const ids = await this.repository.beginLeeway(purchaseIds, this.settings.purchases.outageLeewayHours);
+    const questions = await this.repository.lease(ids);
+    await this.askAll(questions, { mayEnd: false }, performance.now() + PATIENCE_MS);
+    // Whom nobody could ask about goes on, or not, by the leeway alone.
+    for (const id of await this.repository.onLeeway(ids)) await this.purchases.rederive(id, 'store unavailable', false);
+  }
+
+  async end(purchaseIds: readonly number[], now: Date): Promise<number> {
+    let ended = 0;
+    for (const id of purchaseIds) {
+      const { standing } = await this.purchases.rederive(id, 'clock');
+      if (standing.accessUntil !== null && standing.accessUntil <= now) ended++;
+    }
+    return ended;
+  }
+
+  /** Asks Play about a token that somebody presents. Null = Play does not know it. */
+  async redeemToken(purchaseToken: string, options: AskOptions): Promise<Learnt | 'unknown' | 'gone'> {
+    const seq = await this.repository.nextQuestion();
+    const answer = await this.google.purchase(purchaseToken, seq);
+    if (answer.state !== 'found') return answer.state;
+    return this.learnFromGoogle(purchaseToken, seq, answer, options);
+  }
+
+  /**
+   * One question, under its lease.
+   * @throws DomainError store_unavailable | store_not_configured
+   */
+  private async ask(question: Question, options: AskOptions): Promise<void> {
+    this.uow.assertClosed();
+    try {
+      if (question.provider === 'apple') await this.askApple(question, options);
+      else await this.askGoogle(question, options);
+      await this.repository.answered(question);
+    } catch (error) {
+      const retryAfter = error instanceof DomainError ? (error.retryAfterSeconds ?? 0) : 0;
+      await this.repository.unanswered(
+        question,
+        nextQuestionAt(question.checkFailures + 1, this.clock.now(), retryAfter),
+      );
+      throw error;
+    }
+  }
+
+  private async askApple({ id, environment, key, provider }: Question, options: AskOptions): Promise<void> {
+    const ours = ({ transactions, renewals }: AppleNews): AppleNews => ({
+      transactions: transactions.filter(({ originalTransactionId }) => originalTransactionId === key),
+      renewals: renewals.filter(({ originalTransactionId }) => originalTransactionId === key),
+    });
+    const statuses = await this.apple.statuses(environment, key);
+    const latest = ours(statuses ?? { transactions: [], renewals: [] });
+    const known = await this.repository.knownPayments(id);
+    const isComplete =
+      latest.transactions.length > 0 && latest.transactions.every(({ transactionId }) => known.has(transactionId));
+    const history = isComplete ? { transactions: [], renewals: [] } : ours(await this.apple.history(environment, key));
+    await this.purchases.learn({
+      key: { provider, environment, key },
+      news: {
+        transactions: [...latest.transactions, ...history.transactions],
+        renewals: [...latest.renewals, ...history.renewals],
+      },
+      cause: options.cause ?? 'asked',
+      isAnswer: true,
+      ...(options.mayEnd === undefined ? {} : { mayEnd: options.mayEnd }),
+    });
+  }
+
+  private async askGoogle(question: Question, options: AskOptions): Promise<void> {
+    const { id, purchaseToken } = question;
+    if (purchaseToken === null) throw new Error(`Purchase ${id} has no token to ask with`);
+    const seq = await this.repository.nextQuestion();
+    const answer = await this.google.purchase(purchaseToken, seq);
+    if (answer.state === 'found') {
+      await this.learnFromGoogle(purchaseToken, seq, answer, options);
+      return;
+    }
+    this.log.warn({ purchaseId: id, answer: answer.state }, 'Play knows a purchase no more: what is known stays');
+    await this.repository.update(id, {
+      askedAt: this.clock.now(),
+      ...(answer.state === 'gone'
+        ? { isGone: true, nextCheckAt: null }
+        : { nextCheckAt: addDays(this.clock.now(), 1) }),
+    });
+  }
+
+  private async learnFromGoogle(
+    purchaseToken: string,
+    seq: number,
+    { snapshot, linkedToken, expiredToken, expiredAccountToken }: GooglePurchase,
+    options: AskOptions,
+  ): Promise<Learnt> {
+    const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
+    const replaced = linkedToken ?? expiredToken;
+    const id = await this.repository.find(key);
+    const known = id === null ? new Set<string>() : await this.repository.knownPayments(id);
+    const orders: GoogleOrder[] = [];
+    for (const item of snapshot.items) {
+      const isNew = item.orderId !== null && !known.has(item.orderId);
+      if (isNew) orders.push(await this.orderOf(item, item.orderId, seq, snapshot.startTime));
+    }
+    const accountToken = snapshot.accountToken ?? expiredAccountToken;
+    return this.purchases.learn({
+      key,
+      news: { snapshot: { ...snapshot, accountToken }, orders },
+      purchaseToken,
+      cause: options.cause ?? 'asked',
+      isAnswer: true,
+      ...(replaced === null ? {} : { replaces: { key: { ...key, key: tokenKey(replaced) }, purchaseToken: replaced } }),
+      ...(options.claim === undefined ? {} : { claim: options.claim }),
+      ...(options.mayEnd === undefined ? {} : { mayEnd: options.mayEnd }),
+    });
+  }
+
+  /** What was paid for an item; where we may not ask, what its plan says. */
+  private async orderOf(
+    item: GoogleItem,
+    orderId: string,
+    seq: number,
+    startTime: number | null,
+  ): Promise<GoogleOrder> {
+    const said = await this.google.order(orderId, seq);
+    const order = said === 'forbidden' || said === 'unknown' ? null : said;
+    const { productId, basePlanId, expiryTime, phase, price } = item;
+    const createTime = order?.createTime ?? (/\.\.\d+$/.test(orderId) ? this.clock.now().getTime() : startTime);
+    return {
+      orderId,
+      seq,
+      state: order?.state ?? null,
+      total: order?.total ?? null,
+      refunded: order?.refunded ?? null,
+      createTime: createTime ?? this.clock.now().getTime(),
+      productId,
+      basePlanId,
+      expiryTime,
+      phase,
+      price,
+    };
+  }
+
+  /** A store that does not answer is told of once by whoever asked; anything else is a fault of ours. */
+  private tell(error: unknown): void {
+    if (error instanceof DomainError)
+      this.log.warn({ code: error.code }, 'a store could not be asked about a purchase');
+    else this.log.error({ err: error }, 'a purchase could not be brought up to date');
+  }
+}

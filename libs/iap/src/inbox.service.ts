@@ -1,0 +1,184 @@
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type Logger } from 'pino';
+import { Clock, DomainError } from '#kernel';
+import { LOG, Settings, UnitOfWork } from '#platform';
+import { type AppleNotification } from './apple-facts.js';
+import { AppleStorefront } from './apple.storefront.js';
+import { Asking } from './asking.service.js';
+import { type GoogleVoid } from './google-facts.js';
+import { NOTHING_OF_GOOGLE } from './google.rules.js';
+import { type PlayMessage, readPushMessage } from './google-message.rules.js';
+import { Purchases } from './purchases.service.js';
+import { PurchasesRepository } from './purchases.repository.js';
+import { nextTryAt } from './schedule.rules.js';
+import { type PurchaseKey, tokenKey } from './store.js';
+import { type LeasedEvent, StoreEventsRepository } from './store-events.repository.js';
+import { StoreMetrics } from './store.metrics.js';
+
+const BATCH = 20;
+/** SUBSCRIPTION_REVOKED: afterwards Play only says that it has expired. */
+const REVOKED = 12;
+/** Types of Apple's that concern the operator, not a purchase. */
+const FOR_OPERATORS = ['EXTERNAL_PURCHASE_TOKEN', 'RESCIND_CONSENT', 'RENEWAL_EXTENSION'];
+/** Which of our states each of Apple's `status` numbers may stand beside. */
+const APPLE_STATUS: Readonly<Record<number, readonly string[]>> = {
+  1: ['active', 'trial', 'cancelled'],
+  2: ['expired', 'refunded'],
+  3: ['retry'],
+  4: ['grace', 'active', 'trial', 'cancelled'],
+  5: ['refunded', 'revoked', 'expired'],
+};
+
+interface Outcome {
+  readonly status: 'done' | 'ignored';
+  readonly purchaseId: number | null;
+}
+
+/** Deals with what the stores told, one event at a time, as often as it takes. */
+@Injectable()
+export class Inbox implements OnApplicationShutdown {
+  private running: Promise<void> | null = null;
+  private isAsked = false;
+
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly events: StoreEventsRepository,
+    private readonly purchases: Purchases,
+    private readonly repository: PurchasesRepository,
+    private readonly asking: Asking,
+    private readonly apple: AppleStorefront,
+    private readonly metrics: StoreMetrics,
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  /** Begins to deal with what waits, and does not wait itself. */
+  start(): void {
+    this.isAsked = true;
+    this.running ??= this.uow
+      .outside(() => this.drain())
+      .catch((error: unknown) => this.log.error({ err: error }, 'the inbox of the stores could not be read'))
+      .finally(() => {
+        this.running = null;
+        if (this.isAsked) this.start();
+      });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.running;
+  }
+
+  /** Deals with all that waits and whose turn it is; returns how many events that were. */
+  async process(): Promise<number> {
+    let count = 0;
+    for (;;) {
+      const events = await this.events.lease(BATCH);
+      for (const event of events) await this.handle(event);
+      count += events.length;
+      if (events.length < BATCH) return count;
+    }
+  }
+
+  /** Forgets events that are older than half a year; returns how many. */
+  forgetOld(): Promise<number> {
+    return this.events.forgetOld();
+  }
+
+  private async drain(): Promise<void> {
+    this.isAsked = false;
+    await this.process();
+  }
+
+  private async handle(event: LeasedEvent): Promise<void> {
+    try {
+      const { status, purchaseId } = await this.dealWith(event);
+      await this.events.finish(event.id, status, purchaseId);
+      this.metrics.event(event.provider, event.type, status);
+    } catch (error) {
+      const code = error instanceof DomainError ? error.code : 'internal_error';
+      const next = nextTryAt(event.attempts, this.clock.now());
+      await this.events.postpone(event.id, next, code);
+      this.metrics.event(event.provider, event.type, next === null ? 'failed' : 'postponed');
+      const about = { eventId: event.id, provider: event.provider, type: event.type, attempts: event.attempts };
+      if (next === null)
+        this.log.error({ ...about, err: error }, 'an event of a store was given up: cli stores replay');
+      else if (code === 'internal_error') this.log.error({ ...about, err: error }, 'an event could not be dealt with');
+      else this.log.warn({ ...about, code }, 'an event of a store will be tried again');
+    }
+  }
+
+  private async dealWith({ provider, payload }: LeasedEvent): Promise<Outcome> {
+    if (provider === 'google') return this.dealWithGoogle(readPushMessage(JSON.parse(payload)));
+    await this.apple.assertNotRevoked(payload);
+    return this.dealWithApple(await this.apple.readNotification(payload));
+  }
+
+  private async dealWithApple(notification: AppleNotification): Promise<Outcome> {
+    const { type, subtype, transaction, renewal, environment, status } = notification;
+    const key = transaction?.originalTransactionId ?? renewal?.originalTransactionId;
+    if (key === undefined) {
+      if (FOR_OPERATORS.includes(type))
+        this.log.warn({ type, subtype }, 'Apple told something that a person should see');
+      else if (type !== 'TEST') this.unknown('apple', type);
+      return { status: type === 'TEST' ? 'done' : 'ignored', purchaseId: null };
+    }
+    const learnt = await this.purchases.learn({
+      key: { provider: 'apple', environment, key },
+      news: {
+        transactions: transaction === null ? [] : [transaction],
+        renewals: renewal === null ? [] : [renewal],
+      },
+      cause: `apple:${type}${subtype === null ? '' : `:${subtype}`}`.slice(0, 128),
+    });
+    if (type === 'CONSUMPTION_REQUEST') {
+      await this.repository.update(learnt.id, { refundRequestedAt: notification.signedAt });
+    }
+    if (FOR_OPERATORS.includes(type)) this.log.warn({ type, subtype }, 'Apple told something that a person should see');
+    // Apple thinks otherwise: something was lost on the way, and asking brings it back.
+    const expected = status === null ? undefined : APPLE_STATUS[status];
+    if (expected !== undefined && !expected.includes(learnt.standing.state)) {
+      this.metrics.mismatch();
+      await this.repository.markDirty(learnt.id);
+    }
+    return { status: 'done', purchaseId: learnt.id };
+  }
+
+  private async dealWithGoogle(message: PlayMessage | null): Promise<Outcome> {
+    const nothing: Outcome = { status: 'ignored', purchaseId: null };
+    if (message === null) return nothing;
+    if (message.kind === 'test') return { status: 'done', purchaseId: null };
+    if (message.packageName !== this.settings.google?.packageName) {
+      this.log.warn({ packageName: message.packageName }, 'Play told something of another app');
+      return nothing;
+    }
+    if (message.kind === 'unknown' || message.purchaseToken === null) {
+      this.unknown('google', message.kind);
+      return nothing;
+    }
+    const { purchaseToken } = message;
+    const key: PurchaseKey = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) };
+    const at = (message.eventAt ?? message.publishedAt ?? this.clock.now()).getTime();
+    const id = await this.repository.ensure(key, purchaseToken, NOTHING_OF_GOOGLE);
+    const voids: GoogleVoid[] =
+      message.kind === 'voided' && message.orderId !== null
+        ? [{ orderId: message.orderId, at, isPartial: message.isPartialRefund, reason: null }]
+        : [];
+    const isRevoked = message.kind === 'subscription' && message.notificationType === REVOKED;
+    if (voids.length > 0 || isRevoked) {
+      const cause = `google:${message.kind}:${message.notificationType ?? ''}`;
+      await this.purchases.learn({ key, news: { voids, revokedAt: isRevoked ? at : null }, purchaseToken, cause });
+    }
+    // The hint is a row from here on: if the store cannot be asked now, it is asked later, and the event is done.
+    await this.repository.markDirty(id);
+    await this.asking.askAbout(id).catch((error: unknown) => {
+      if (!(error instanceof DomainError)) throw error;
+    });
+    return { status: 'done', purchaseId: id };
+  }
+
+  private unknown(provider: 'apple' | 'google', type: string): void {
+    this.metrics.unknownEvent(provider);
+    this.log.warn({ provider, type }, 'a store told something that is not known here');
+  }
+}

@@ -1,0 +1,426 @@
+import { Injectable } from '@nestjs/common';
+import { addSeconds, Clock, DomainError, type Listing, type Page } from '#kernel';
+import { SecretBox, UnitOfWork } from '#platform';
+import { type SubscriptionState } from '#subscriptions';
+import { type StoreProvider } from '#tariffs';
+import { type AppleTransaction } from './apple-facts.js';
+import { type GoogleOrder } from './google-facts.js';
+import { type BoundBy, type Facts, type Purchase, type StoredFacts } from './purchase.js';
+import { type PurchaseKey, type StoreEnvironment } from './store.js';
+import { StorePurchaseEntity } from './store-purchase.entity.js';
+
+/** A purchase with all that is known of it, locked for a change. */
+export interface PurchaseRow extends PurchaseKey {
+  readonly id: number;
+  readonly userId: number | null;
+  readonly boundBy: BoundBy | null;
+  readonly transferredAt: Date | null;
+  readonly accountToken: string | null;
+  readonly facts: Facts;
+  readonly state: SubscriptionState;
+  readonly isTest: boolean;
+  readonly linkedPurchaseId: number | null;
+  readonly leewayUntil: Date | null;
+  readonly acknowledgeBy: Date | null;
+  readonly isGone: boolean;
+}
+
+export type PurchaseChange = Partial<
+  Pick<
+    StorePurchaseEntity,
+    | 'userId'
+    | 'boundBy'
+    | 'boundAt'
+    | 'transferredAt'
+    | 'accountToken'
+    | 'state'
+    | 'tariffId'
+    | 'productId'
+    | 'basePlanId'
+    | 'accessUntil'
+    | 'autoRenewing'
+    | 'isTest'
+    | 'linkedPurchaseId'
+    | 'nextCheckAt'
+    | 'leewayUntil'
+    | 'askedAt'
+    | 'isGone'
+    | 'acknowledgeBy'
+    | 'refundRequestedAt'
+    | 'checkFailures'
+  >
+>;
+
+/** What must be asked about at a store. */
+export interface Question extends PurchaseKey {
+  readonly id: number;
+  /** The hint that this question comes after. */
+  readonly dirtySeq: number;
+  readonly purchaseToken: string | null;
+  readonly isGone: boolean;
+  readonly checkFailures: number;
+}
+
+interface LockedRow {
+  id: number;
+  provider: StoreProvider;
+  environment: StoreEnvironment;
+  key: string;
+  user_id: number | null;
+  bound_by: BoundBy | null;
+  transferred_at: Date | null;
+  account_token: string | null;
+  facts: StoredFacts;
+  state: SubscriptionState;
+  is_test: boolean;
+  linked_purchase_id: number | null;
+  leeway_until: Date | null;
+  acknowledge_by: Date | null;
+  is_gone: boolean;
+}
+
+interface QuestionRow {
+  id: number;
+  provider: StoreProvider;
+  environment: StoreEnvironment;
+  key: string;
+  dirty_seq: number;
+  sealed_token: string | null;
+  is_gone: boolean;
+  check_failures: number;
+}
+
+const LISTED = `p.id, p.provider, p.environment,
+  CASE p.provider WHEN 'apple' THEN p.key ELSE left(p.key, 8) END AS reference,
+  p.user_id AS "userId", p.bound_by AS "boundBy", p.state, p.tariff_id AS "tariffId", p.product_id AS "productId",
+  p.access_until AS "accessUntil", p.auto_renewing AS "autoRenewing", p.is_test AS "isTest", p.created_at AS "createdAt"`;
+
+/** How long whoever asks about a purchase holds it, in seconds: longer than any question takes. */
+const LEASE_SECONDS = 60;
+
+@Injectable()
+export class PurchasesRepository {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly box: SecretBox,
+    private readonly clock: Clock,
+  ) {}
+
+  /** The id of a purchase, which is written down if it was not known. Play's token is kept, sealed, to ask with. */
+  async ensure(key: PurchaseKey, purchaseToken: string | null, nothing: Facts): Promise<number> {
+    const { provider, environment } = key;
+    const known = await this.find(key);
+    if (known !== null) return known;
+    await this.uow.manager.query(
+      `INSERT INTO store_purchases (provider, environment, key, sealed_token, facts, state, created_at, next_check_at)
+       VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT (provider, environment, key) DO NOTHING`,
+      [
+        provider,
+        environment,
+        key.key,
+        purchaseToken === null ? null : this.box.seal(purchaseToken),
+        JSON.stringify(withoutTransactions(nothing)),
+        this.clock.now(),
+        purchaseToken === null ? null : this.clock.now(), // Play told nothing of it but its name: it must be asked
+      ],
+    );
+    const id = await this.find(key);
+    if (id === null) throw new Error('A purchase vanished'); // they are never deleted
+    return id;
+  }
+
+  async find({ provider, environment, key }: PurchaseKey): Promise<number | null> {
+    const [row] = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT id FROM store_purchases WHERE provider = $1 AND environment = $2 AND key = $3`,
+      [provider, environment, key],
+    );
+    return row?.id ?? null;
+  }
+
+  /** The purchase that has this transaction of Apple's. */
+  async findByTransaction(transactionId: string): Promise<number | null> {
+    const [row] = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT p.id FROM store_transactions t JOIN store_purchases p ON p.id = t.purchase_id
+       WHERE t.payment_key = $1 AND p.provider = 'apple' ORDER BY p.id LIMIT 1`,
+      [transactionId],
+    );
+    return row?.id ?? null;
+  }
+
+  /** Locks purchases, in the order of their ids, until the transaction ends. */
+  async lock(ids: readonly number[]): Promise<readonly PurchaseRow[]> {
+    this.uow.assertOpen();
+    const rows = await this.uow.manager.query<LockedRow[]>(
+      `SELECT id, provider, environment, key, user_id, bound_by, transferred_at, account_token, facts, state, is_test,
+         linked_purchase_id, leeway_until, acknowledge_by, is_gone
+       FROM store_purchases WHERE id = ANY($1) ORDER BY id FOR UPDATE`,
+      [ids],
+    );
+    const transactions = await this.uow.manager.query<{ purchase_id: number; facts: AppleTransaction & GoogleOrder }[]>(
+      `SELECT purchase_id, facts FROM store_transactions WHERE purchase_id = ANY($1) ORDER BY purchase_id, payment_key`,
+      [ids],
+    );
+    return rows.map((row) => ({
+      id: row.id,
+      provider: row.provider,
+      environment: row.environment,
+      key: row.key,
+      userId: row.user_id,
+      boundBy: row.bound_by,
+      transferredAt: row.transferred_at,
+      accountToken: row.account_token,
+      facts: withTransactions(
+        row.facts,
+        transactions.filter(({ purchase_id }) => purchase_id === row.id).map(({ facts }) => facts),
+      ),
+      state: row.state,
+      isTest: row.is_test,
+      linkedPurchaseId: row.linked_purchase_id,
+      leewayUntil: row.leeway_until,
+      acknowledgeBy: row.acknowledge_by,
+      isGone: row.is_gone,
+    }));
+  }
+
+  /** Writes what became of a purchase; of its transactions only those that changed. */
+  async save(before: PurchaseRow, facts: Facts, change: PurchaseChange): Promise<void> {
+    await this.uow
+      .repository(StorePurchaseEntity)
+      .update({ id: before.id }, { ...change, facts: withoutTransactions(facts) });
+    const known = new Set<object>(transactionsOf(before.facts));
+    const changed = transactionsOf(facts).filter((transaction) => !known.has(transaction));
+    if (changed.length === 0) return;
+    await this.uow.manager.query(
+      `INSERT INTO store_transactions (purchase_id, payment_key, version, facts)
+       SELECT $1, t.key, t.version, t.facts FROM unnest($2::text[], $3::bigint[], $4::jsonb[]) AS t (key, version, facts)
+       ON CONFLICT (purchase_id, payment_key) DO UPDATE SET version = excluded.version, facts = excluded.facts`,
+      [
+        before.id,
+        changed.map((one) => ('transactionId' in one ? one.transactionId : one.orderId)),
+        changed.map((one) => ('transactionId' in one ? one.signedDate : one.seq)),
+        changed.map((one) => JSON.stringify(one)),
+      ],
+    );
+  }
+
+  async update(id: number, change: PurchaseChange): Promise<void> {
+    await this.uow.repository(StorePurchaseEntity).update({ id }, change);
+  }
+
+  /** Notes that something changed at the store: it must be asked, by a question that begins after now. */
+  async markDirty(id: number): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET dirty_seq = dirty_seq + 1, next_check_at = $2 WHERE id = $1`,
+      [id, this.clock.now()],
+    );
+  }
+
+  /** The number of a question about to be asked: a later question has a greater one. */
+  async nextQuestion(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ seq: string }[]>(`SELECT nextval('store_question_seq') AS seq`);
+    return Number(row?.seq);
+  }
+
+  /** The ids of the transactions, or orders with a known total, that are known of a purchase. */
+  async knownPayments(id: number): Promise<ReadonlySet<string>> {
+    const rows = await this.uow.manager.query<{ key: string }[]>(
+      `SELECT payment_key AS key FROM store_transactions
+       WHERE purchase_id = $1 AND (facts ? 'transactionId' OR facts->'total' <> 'null'::jsonb)`,
+      [id],
+    );
+    return new Set(rows.map(({ key }) => key));
+  }
+
+  /** Whether it is known of a purchase that this order was taken back. */
+  async knowsVoid(id: number, orderId: string): Promise<boolean> {
+    const rows = await this.uow.manager.query<unknown[]>(
+      `SELECT 1 FROM store_purchases WHERE id = $1 AND facts->'voids' @> $2::jsonb`,
+      [id, JSON.stringify([{ orderId }])],
+    );
+    return rows.length > 0;
+  }
+
+  /** Takes purchases whose time to be asked about has come, so that nobody else asks meanwhile. */
+  async leaseDue(limit: number): Promise<readonly Question[]> {
+    const now = this.clock.now();
+    const [rows] = await this.uow.manager.query<[QuestionRow[], number]>(
+      `UPDATE store_purchases SET leased_until = $2 WHERE id IN (
+         SELECT id FROM store_purchases
+         WHERE next_check_at <= $1 AND (leased_until IS NULL OR leased_until <= $1) AND NOT is_gone
+         ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+       RETURNING id, provider, environment, key, dirty_seq, sealed_token, is_gone, check_failures`,
+      [now, addSeconds(now, LEASE_SECONDS), limit],
+    );
+    return rows.map((row) => this.toQuestion(row));
+  }
+
+  /** The same for given ones, due or not; those that somebody asks about right now are left out. */
+  async lease(ids: readonly number[]): Promise<readonly Question[]> {
+    const now = this.clock.now();
+    const [rows] = await this.uow.manager.query<[QuestionRow[], number]>(
+      `UPDATE store_purchases SET leased_until = $2
+       WHERE id = ANY($3) AND (leased_until IS NULL OR leased_until <= $1)
+       RETURNING id, provider, environment, key, dirty_seq, sealed_token, is_gone, check_failures`,
+      [now, addSeconds(now, LEASE_SECONDS), ids],
+    );
+    return rows.map((row) => this.toQuestion(row));
+  }
+
+  /** A question was answered: the hints up to it are dealt with. */
+  async answered({ id, dirtySeq }: Question): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET clean_seq = greatest(clean_seq, $2), leased_until = NULL, check_failures = 0,
+         leeway_until = CASE WHEN is_gone THEN NULL ELSE leeway_until END,
+         next_check_at = CASE WHEN dirty_seq > $2 THEN $3 ELSE next_check_at END
+       WHERE id = $1`,
+      [id, dirtySeq, this.clock.now()],
+    );
+  }
+
+  /** A question was not answered: it is asked again at `nextCheckAt`. */
+  async unanswered({ id }: Question, nextCheckAt: Date): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET leased_until = NULL, check_failures = check_failures + 1, next_check_at = $2
+       WHERE id = $1`,
+      [id, nextCheckAt],
+    );
+  }
+
+  /** The token to ask Play with. */
+  async purchaseToken(id: number): Promise<string | null> {
+    const { sealedToken } = await this.uow.repository(StorePurchaseEntity).findOneByOrFail({ id });
+    return sealedToken === null ? null : this.box.open(sealedToken);
+  }
+
+  /** When the store was last asked about a purchase. */
+  async askedAt(id: number): Promise<Date | null> {
+    const row = await this.uow.repository(StorePurchaseEntity).findOneBy({ id });
+    return row?.askedAt ?? null;
+  }
+
+  /**
+   * Of purchases that are about to end, those that their store was not asked about since. What renews itself may go on until
+   * `leewayHours` after its end (set once for each end), so that nobody is cut off because nobody could ask.
+   */
+  async beginLeeway(ids: readonly number[], leewayHours: number): Promise<readonly number[]> {
+    const [rows] = await this.uow.manager.query<[{ id: number }[], number]>(
+      `UPDATE store_purchases SET leeway_until = CASE
+         WHEN auto_renewing THEN coalesce(leeway_until, access_until + make_interval(hours => $2)) ELSE leeway_until END
+       WHERE id = ANY($1) AND NOT is_gone AND (asked_at IS NULL OR asked_at < access_until)
+       RETURNING id`,
+      [ids, leewayHours],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Those of these that go on because their store could not be asked. */
+  async onLeeway(ids: readonly number[]): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT id FROM store_purchases WHERE id = ANY($1) AND leeway_until IS NOT NULL ORDER BY id`,
+      [ids],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Purchases that may still change, from an id on: for an operator who wants all of them asked about. */
+  async changeable(afterId: number, limit: number): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT id FROM store_purchases WHERE id > $1 AND NOT is_gone ORDER BY id LIMIT $2`,
+      [afterId, limit],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Purchases of products that belonged to no tariff and now belong to one. */
+  async newlyMapped(limit: number): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ id: number }[]>(
+      `SELECT p.id FROM store_purchases p WHERE p.tariff_id IS NULL AND p.product_id IS NOT NULL AND EXISTS (
+         SELECT 1 FROM tariff_store_products m WHERE m.provider = p.provider AND m.product_id = p.product_id
+           AND m.base_plan_id IN ('', coalesce(p.base_plan_id, '')))
+       ORDER BY p.id LIMIT $1`,
+      [limit],
+    );
+    return rows.map(({ id }) => id);
+  }
+
+  /** Purchases that Play waits for us to acknowledge, the most urgent first. */
+  async toAcknowledge(limit: number): Promise<readonly { readonly id: number; readonly acknowledgeBy: Date }[]> {
+    return this.uow.manager.query<{ id: number; acknowledgeBy: Date }[]>(
+      `SELECT id, acknowledge_by AS "acknowledgeBy" FROM store_purchases
+       WHERE acknowledge_by IS NOT NULL AND user_id IS NOT NULL ORDER BY acknowledge_by LIMIT $1`,
+      [limit],
+    );
+  }
+
+  async read(id: number): Promise<StorePurchaseEntity | null> {
+    return this.uow.repository(StorePurchaseEntity).findOneBy({ id });
+  }
+
+  /** @throws DomainError purchase_not_found */
+  async get(id: number): Promise<Purchase> {
+    const [row] = await this.uow.manager.query<Purchase[]>(`SELECT ${LISTED} FROM store_purchases p WHERE p.id = $1`, [
+      id,
+    ]);
+    if (row === undefined) throw new DomainError('purchase_not_found');
+    return row;
+  }
+
+  /** A page of purchases, newest first: of a user, those without an owner, or all. */
+  async list(
+    filter: { readonly userId?: number | undefined; readonly unclaimed?: boolean | undefined },
+    { skip, limit }: Page,
+  ): Promise<Listing<Purchase>> {
+    const where = `($1::int IS NULL OR p.user_id = $1) AND ($2::boolean IS NOT TRUE OR p.user_id IS NULL)`;
+    const values = [filter.userId ?? null, filter.unclaimed ?? null];
+    const items = await this.uow.manager.query<Purchase[]>(
+      `SELECT ${LISTED} FROM store_purchases p WHERE ${where} ORDER BY p.id DESC LIMIT $3 OFFSET $4`,
+      [...values, limit, skip],
+    );
+    const [counted] = await this.uow.manager.query<{ total: number }[]>(
+      `SELECT count(*)::int AS total FROM store_purchases p WHERE ${where}`,
+      values,
+    );
+    return { items, total: counted?.total ?? 0 };
+  }
+
+  /** How many purchases have had no owner since before `since`, and how soon Play wants to be told of one (seconds). */
+  async figures(since: Date): Promise<{ readonly unclaimed: number; readonly acknowledgeInSeconds: number | null }> {
+    const [row] = await this.uow.manager.query<{ unclaimed: number; soonest: Date | null }[]>(
+      `SELECT (SELECT count(*)::int FROM store_purchases WHERE user_id IS NULL AND created_at < $1) AS unclaimed,
+         (SELECT min(acknowledge_by) FROM store_purchases WHERE acknowledge_by IS NOT NULL) AS soonest`,
+      [since],
+    );
+    const soonest = row?.soonest ?? null;
+    return {
+      unclaimed: row?.unclaimed ?? 0,
+      acknowledgeInSeconds: soonest === null ? null : (soonest.getTime() - this.clock.now().getTime()) / 1000,
+    };
+  }
+
+  private toQuestion(row: QuestionRow): Question {
+    return {
+      id: row.id,
+      provider: row.provider,
+      environment: row.environment,
+      key: row.key,
+      dirtySeq: row.dirty_seq,
+      purchaseToken: row.sealed_token === null ? null : this.box.open(row.sealed_token),
+      isGone: row.is_gone,
+      checkFailures: row.check_failures,
+    };
+  }
+}
+
+function transactionsOf(facts: Facts): readonly (AppleTransaction | GoogleOrder)[] {
+  return facts.provider === 'apple' ? facts.transactions : facts.orders;
+}
+
+function withoutTransactions(facts: Facts): StoredFacts {
+  if (facts.provider === 'apple') return { provider: 'apple', renewal: facts.renewal };
+  const { snapshot, voids, revokedAt, supersededBy } = facts;
+  return { provider: 'google', snapshot, voids, revokedAt, supersededBy };
+}
+
+function withTransactions(stored: StoredFacts, transactions: readonly (AppleTransaction & GoogleOrder)[]): Facts {
+  return stored.provider === 'apple' ? { ...stored, transactions } : { ...stored, orders: transactions };
+}

@@ -1,0 +1,377 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Logger } from 'pino';
+import { Users } from '#auth';
+import { addDays, addSeconds, Clock, DomainError } from '#kernel';
+import { StoreLedger } from '#payments';
+import { LOG, Settings, UnitOfWork } from '#platform';
+import { grantsAccess, Subscriptions } from '#subscriptions';
+import { type MappedProduct, Tariffs } from '#tariffs';
+import { type AppleNews } from './apple-facts.js';
+import { currentOf, mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
+import { type GoogleFacts } from './google-facts.js';
+import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
+import { type Claim, ownerOf } from './ownership.rules.js';
+import { type BoundBy, type Catalogue, type Facts, type Standing } from './purchase.js';
+import { derive, paymentsOf } from './purchase.rules.js';
+import { type PurchaseChange, type PurchaseRow, PurchasesRepository } from './purchases.repository.js';
+import { nextCheckAt } from './schedule.rules.js';
+import { type PurchaseKey } from './store.js';
+
+/** What was learnt about a purchase. */
+export interface Lesson {
+  readonly key: PurchaseKey;
+  readonly news: AppleNews | Partial<GoogleFacts>;
+  /** What it was learnt from, for the history: `apple:DID_RENEW`, `iap_verify`, `asked`. */
+  readonly cause: string;
+  /** Play's token, where the purchase may be new to us. */
+  readonly purchaseToken?: string;
+  /** The purchase that this one took the place of, with its token. */
+  readonly replaces?: { readonly key: PurchaseKey; readonly purchaseToken: string };
+  /** Who presents it. */
+  readonly claim?: Claim;
+  /** The store itself was asked: what it did not say any more is so. */
+  readonly isAnswer?: boolean;
+  /** False: what is over by the clock is left to the job that ends things, and its brake. */
+  readonly mayEnd?: boolean;
+}
+
+/** A purchase after something was learnt about it. */
+export interface Learnt {
+  readonly id: number;
+  readonly userId: number | null;
+  /** Its owner had it before this. */
+  readonly wasOwned: boolean;
+  readonly standing: Standing;
+  readonly isTest: boolean;
+  /** The subscription that follows it; null while it gives nobody anything. */
+  readonly subscriptionId: number | null;
+}
+
+/** Play takes a purchase back that is not acknowledged within three days; a tester's after three minutes. */
+const ACKNOWLEDGE_DAYS = 3;
+const ACKNOWLEDGE_TEST_SECONDS = 180;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * The purchases: what is known of each, whose it is, and what follows from that. Everything that is ever learnt passes through
+ * `learn`, in one transaction that locks the purchase, so that notifications, the app and the jobs may come at once and in any order.
+ */
+@Injectable()
+export class Purchases {
+  constructor(
+    private readonly uow: UnitOfWork,
+    private readonly repository: PurchasesRepository,
+    private readonly users: Users,
+    private readonly tariffs: Tariffs,
+    private readonly subscriptions: Subscriptions,
+    private readonly ledger: StoreLedger,
+    private readonly settings: Settings,
+    private readonly clock: Clock,
+    @Inject(LOG) private readonly log: Logger,
+  ) {}
+
+  /**
+   * Adds what was learnt to what is known, and settles all that follows from it: owner, subscription, payments, what is to be asked
+   * and acknowledged.
+   * @throws DomainError proof_required | purchase_belongs_to_another_account | sandbox_not_allowed to who presents it; what was
+   *   learnt is kept all the same.
+   */
+  async learn(lesson: Lesson): Promise<Learnt> {
+    const { key, purchaseToken = null, replaces } = lesson;
+    const nothing = key.provider === 'apple' ? NOTHING_OF_APPLE : NOTHING_OF_GOOGLE;
+    const id = await this.repository.ensure(key, purchaseToken, nothing);
+    const replacedId =
+      replaces === undefined
+        ? null
+        : await this.repository.ensure(replaces.key, replaces.purchaseToken, NOTHING_OF_GOOGLE);
+    const { learnt, refusal } = await this.uow.run(() => this.settle(id, replacedId, lesson));
+    if (refusal !== null) throw new DomainError(refusal);
+    return learnt;
+  }
+
+  /** Derives a purchase anew from what is known: its terms changed, or its time is over. */
+  async rederive(id: number, cause: string, mayEnd = true): Promise<Learnt> {
+    const { learnt } = await this.uow.run(() => this.settle(id, null, { cause, mayEnd }));
+    return learnt;
+  }
+
+  /** A person decides whose a purchase is; the caller writes down who and why, in the same transaction. @throws DomainError user_not_found */
+  assign(id: number, userId: number): Promise<Learnt> {
+    return this.uow.run(async () => {
+      await this.users.get(userId);
+      const [row] = await this.repository.lock([id]);
+      if (row === undefined) throw new DomainError('purchase_not_found');
+      const now = this.clock.now();
+      await this.repository.update(id, { userId, boundBy: 'admin', boundAt: now, transferredAt: now });
+      const { learnt } = await this.settle(id, null, { cause: 'admin' });
+      return learnt;
+    });
+  }
+
+  private async settle(
+    id: number,
+    replacedId: number | null,
+    lesson: Pick<Lesson, 'cause'> & Partial<Lesson>,
+  ): Promise<{ learnt: Learnt; refusal: Refusal | null }> {
+    const ids = replacedId === null ? [id] : [id, replacedId];
+    const rows = await this.repository.lock(ids);
+    const row = rows.find((candidate) => candidate.id === id);
+    const replaced = rows.find((candidate) => candidate.id === replacedId) ?? null;
+    if (row === undefined) throw new DomainError('purchase_not_found');
+    const facts = lesson.news === undefined ? row.facts : merge(row.facts, lesson.news);
+    const catalogue = await this.catalogueOf(facts);
+    const now = this.clock.now();
+    const standing = derive(facts, catalogue, now);
+    const owner = await this.decideOwner(row, facts, standing, replaced, lesson.claim ?? null);
+    const isReplaced = replaced !== null && !['pending', 'void'].includes(standing.state);
+    if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause);
+    const learnt = await this.write({
+      row,
+      facts,
+      standing,
+      catalogue,
+      owner,
+      lesson,
+      replacedId: isReplaced ? replacedId : null,
+    });
+    return { learnt, refusal: owner.refusal };
+  }
+
+  /** The old purchase of a chain never grants again; whoever has the new one has it too. */
+  private async supersede(replaced: PurchaseRow, by: PurchaseRow, owner: Owner, cause: string): Promise<void> {
+    const facts = merge(replaced.facts, { supersededBy: by.key });
+    const catalogue = await this.catalogueOf(facts);
+    const standing = derive(facts, catalogue, this.clock.now());
+    const userId = replaced.userId ?? owner.userId;
+    const ofReplaced: Owner = {
+      userId,
+      bound: replaced.userId === null && userId !== null ? 'link' : null,
+      counts: owner.counts,
+      refusal: null,
+    };
+    await this.write({
+      row: replaced,
+      facts,
+      standing,
+      catalogue,
+      owner: ofReplaced,
+      lesson: { cause },
+      replacedId: null,
+    });
+  }
+
+  private async write(change: Settlement): Promise<Learnt> {
+    const { row, facts, standing, catalogue, owner, lesson, replacedId } = change;
+    const now = this.clock.now();
+    const { userId } = owner;
+    const isAnswer = lesson.isAnswer === true;
+    const leewayUntil = isAnswer ? null : row.leewayUntil;
+    const held = holdOn(standing, leewayUntil, now);
+    const isTest = isTestPurchase(row, facts);
+    const columns: PurchaseChange = {
+      state: standing.state,
+      tariffId: standing.tariffId,
+      productId: standing.productId,
+      basePlanId: standing.basePlanId,
+      accessUntil: standing.accessUntil,
+      autoRenewing: standing.autoRenewing,
+      accountToken: accountTokenOf(facts) ?? row.accountToken,
+      isTest,
+      leewayUntil,
+      nextCheckAt: row.isGone ? null : nextCheckAt(standing, now),
+      acknowledgeBy: acknowledgeBy(row, facts, standing, userId),
+      ...(isAnswer ? { askedAt: now } : {}),
+      ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
+      ...(owner.bound === null ? {} : { userId, boundBy: owner.bound, boundAt: now }),
+      ...(owner.bound === 'transfer' ? { transferredAt: now } : {}),
+    };
+    await this.repository.save(row, facts, columns);
+    const subscriptionId =
+      userId === null ? null : await this.follow(userId, row, { ...held, isTest }, owner.counts, lesson);
+    if (userId !== null) {
+      const { provider, id } = row;
+      await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, paymentsOf(facts, row.key, catalogue));
+    }
+    if (standing.tariffId === null && standing.productId !== null) {
+      this.log.warn(
+        { purchaseId: row.id, provider: row.provider, productId: standing.productId },
+        'a product that belongs to no tariff was bought',
+      );
+    }
+    return {
+      id: row.id,
+      userId,
+      wasOwned: row.userId !== null && row.userId === userId,
+      standing: held,
+      isTest,
+      subscriptionId,
+    };
+  }
+
+  /** Moves the one subscription that follows the purchase. */
+  private async follow(
+    userId: number,
+    row: PurchaseRow,
+    standing: Standing & { readonly isTest: boolean },
+    counts: boolean,
+    lesson: Pick<Lesson, 'cause'> & Partial<Lesson>,
+  ): Promise<number | null> {
+    const following = await this.subscriptions.ofPurchase(row.id);
+    const tariffId = counts ? (standing.tariffId ?? following?.tariffId ?? null) : null;
+    if (tariffId === null || standing.startedAt === null) return following?.id ?? null;
+    // Over by the clock, and not to be ended here: its time is set right, and the job that ends things finds it.
+    const isOverByClock = standing.state === 'expired' || standing.state === 'retry';
+    const isLeft = isOverByClock && lesson.mayEnd === false && following !== null;
+    return this.subscriptions.follow(
+      userId,
+      row.id,
+      {
+        source: row.provider,
+        tariffId,
+        state: isLeft ? following.state : standing.state,
+        startedAt: standing.startedAt,
+        endedAt: standing.endsAt,
+        accessUntil: standing.accessUntil,
+        graceUntil: standing.graceUntil,
+        autoRenewing: standing.autoRenewing,
+        isTrial: standing.isTrial,
+        cancelledAt: standing.cancelledAt,
+        pendingTariffId: standing.pendingTariffId,
+        endedReason: standing.endedReason,
+      },
+      lesson.cause,
+    );
+  }
+
+  private async decideOwner(
+    row: PurchaseRow,
+    facts: Facts,
+    standing: Standing,
+    replaced: PurchaseRow | null,
+    claim: Claim | null,
+  ): Promise<Owner> {
+    const token = accountTokenOf(facts) ?? row.accountToken;
+    const namedUserId = token === null ? null : await this.users.findByAppAccountToken(token);
+    const known = {
+      userId: row.userId,
+      namedUserId,
+      linkedUserId: replaced?.userId ?? null,
+      transferredAt: row.transferredAt,
+      grantsAccess: grants(standing, this.clock.now()),
+    };
+    if (claim !== null && !(await this.sandboxCounts(row, facts, claim.userId))) {
+      return { userId: row.userId, bound: null, counts: false, refusal: 'sandbox_not_allowed' };
+    }
+    const verdict = ownerOf(known, claim, this.settings.purchases.transferPolicy, this.clock.now());
+    // Refused or not, whom the purchase names gets it: what was learnt is kept.
+    const settled = verdict.kind === 'refuse' ? ownerOf(known, null, 'keep', this.clock.now()) : verdict;
+    const userId = settled.kind === 'refuse' ? row.userId : settled.userId;
+    return {
+      userId,
+      bound: settled.kind === 'bind' ? settled.by : null,
+      counts: userId === null || (await this.sandboxCounts(row, facts, userId)),
+      refusal: verdict.kind === 'refuse' ? verdict.code : null,
+    };
+  }
+
+  /** Whether a purchase counts that nobody paid for (TestFlight, App Review, licence testers). */
+  private async sandboxCounts(row: PurchaseRow, facts: Facts, userId: number): Promise<boolean> {
+    const { sandboxPolicy, sandboxTesters } = this.settings.purchases;
+    if (sandboxPolicy === 'allow' || !isTestPurchase(row, facts)) return true;
+    if (sandboxPolicy === 'reject') return false;
+    return sandboxTesters.includes((await this.users.get(userId)).email);
+  }
+
+  private async catalogueOf(facts: Facts): Promise<Catalogue> {
+    const mapped = await this.tariffs.ofStoreProducts(facts.provider, productsOf(facts));
+    return (productId, basePlanId) => termsOf(mapped, productId, basePlanId);
+  }
+}
+
+type Refusal = 'proof_required' | 'purchase_belongs_to_another_account' | 'sandbox_not_allowed';
+
+interface Owner {
+  readonly userId: number | null;
+  /** Null = he was the owner before, or there is none. */
+  readonly bound: BoundBy | null;
+  /** False: a test purchase that is not to grant anything here. */
+  readonly counts: boolean;
+  readonly refusal: Refusal | null;
+}
+
+interface Settlement {
+  readonly row: PurchaseRow;
+  readonly facts: Facts;
+  readonly standing: Standing;
+  readonly catalogue: Catalogue;
+  readonly owner: Owner;
+  readonly lesson: Pick<Lesson, 'cause'> & Partial<Lesson>;
+  readonly replacedId: number | null;
+}
+
+function merge(facts: Facts, news: AppleNews | Partial<GoogleFacts>): Facts {
+  if (facts.provider === 'apple') return 'renewals' in news ? mergeApple(facts, news) : facts;
+  return 'renewals' in news ? facts : mergeGoogle(facts, news);
+}
+
+/** What a standing is while its store cannot be asked: it goes on until then. */
+function holdOn(standing: Standing, leewayUntil: Date | null, now: Date): Standing {
+  const { state, accessUntil } = standing;
+  if (leewayUntil === null || accessUntil === null || leewayUntil <= accessUntil || now >= leewayUntil) return standing;
+  if (state !== 'expired' && state !== 'retry' && !grants(standing, now)) return standing;
+  return { ...standing, state: state === 'expired' || state === 'retry' ? 'active' : state, accessUntil: leewayUntil };
+}
+
+function grants({ state, accessUntil, startedAt }: Standing, at: Date): boolean {
+  return grantsAccess({ state, accessUntil, startedAt: startedAt ?? at }, at);
+}
+
+/** Whom a purchase names. What is no UUID was not put there by our app. */
+function accountTokenOf(facts: Facts): string | null {
+  const token =
+    facts.provider === 'google'
+      ? facts.snapshot?.accountToken
+      : (currentOf(facts)?.appAccountToken ?? facts.renewal?.appAccountToken);
+  return token != null && UUID.test(token) ? token.toLowerCase() : null;
+}
+
+function isTestPurchase(row: PurchaseKey, facts: Facts): boolean {
+  return row.environment === 'sandbox' || (facts.provider === 'google' && facts.snapshot?.isTest === true);
+}
+
+function productsOf(facts: Facts): readonly string[] {
+  const products =
+    facts.provider === 'apple'
+      ? [...facts.transactions.map(({ productId }) => productId), facts.renewal?.autoRenewProductId ?? null]
+      : [
+          ...(facts.snapshot?.items ?? []).flatMap(({ productId, replacementProductId }) => [
+            productId,
+            replacementProductId,
+          ]),
+          ...facts.orders.map(({ productId }) => productId),
+        ];
+  return [...new Set(products.filter((product) => product !== null))];
+}
+
+/** The exact plan of a product, or the product whatever the plan. */
+function termsOf(mapped: readonly MappedProduct[], productId: string, basePlanId: string | null): MappedProduct | null {
+  const ofProduct = mapped.filter((product) => product.productId === productId);
+  const exact = ofProduct.find((product) => product.basePlanId !== null && product.basePlanId === basePlanId);
+  return exact ?? ofProduct.find((product) => product.basePlanId === null) ?? null;
+}
+
+/**
+ * Until when Play waits for us to say that we delivered. Only what has an owner is acknowledged: if nobody claims it, Google gives
+ * the money back, which is better than money for nothing.
+ */
+function acknowledgeBy(row: PurchaseRow, facts: Facts, { state }: Standing, userId: number | null): Date | null {
+  if (facts.provider === 'apple' || facts.snapshot === null || userId === null) return null;
+  const { snapshot } = facts;
+  const isDue = !snapshot.isAcknowledged && ['active', 'trial', 'cancelled', 'grace'].includes(state);
+  if (!isDue) return null;
+  // Nothing newer was learnt: what was acknowledged meanwhile is not asked for again.
+  const known = row.facts.provider === 'google' ? row.facts.snapshot : null;
+  if (known?.seq === snapshot.seq && row.userId !== null) return row.acknowledgeBy;
+  const boughtAt = new Date(snapshot.startTime ?? 0);
+  return snapshot.isTest ? addSeconds(boughtAt, ACKNOWLEDGE_TEST_SECONDS) : addDays(boughtAt, ACKNOWLEDGE_DAYS);
+}
