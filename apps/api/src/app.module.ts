@@ -12,10 +12,12 @@ import { AdminAuditController } from './admin/admin-audit.controller.js';
 import { AdminPaymentsController } from './admin/admin-payments.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
 import { AdminServersController } from './admin/admin-servers.controller.js';
+import { AdminIapController } from './admin/admin-iap.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HttpModule } from './http/http.module.js';
 import { PaymentWebhooksController } from './payments/payment-webhooks.controller.js';
+import { IapController } from './payments/iap.controller.js';
 import { PaymentsController } from './payments/payments.controller.js';
 import { ServersController } from './servers/servers.controller.js';
 import { TariffsController } from './tariffs/tariffs.controller.js';
@@ -38,6 +40,7 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     AuthController,
     VpnPeersController,
     TariffsController,
+    IapController,
     PaymentWebhooksController,
     PaymentsController,
     ServersController,
@@ -45,6 +48,7 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     AdminUsersController,
     AdminAuditController,
     AdminServersController,
+    AdminIapController,
   ],
 })
 export class AppModule {

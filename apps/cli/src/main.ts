@@ -5,8 +5,9 @@ import { demoCommand } from './commands/demo.command.js';
 import { enforceAccessCommand } from './commands/enforce-access.command.js';
 import { migrateCommand } from './commands/migrate.command.js';
 import { serversCommand } from './commands/servers.command.js';
+import { storesCommand } from './commands/stores.command.js';
 
-const COMMANDS: readonly Command[] = [demoCommand, enforceAccessCommand, migrateCommand, serversCommand];
+const COMMANDS: readonly Command[] = [demoCommand, enforceAccessCommand, migrateCommand, serversCommand, storesCommand];
 
 /** Exit codes: 0 done, 1 it could not be done, 2 it was asked for in a way that is not understood. */
 const [name = 'help', ...args] = process.argv.slice(2);
