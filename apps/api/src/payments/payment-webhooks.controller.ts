@@ -32,6 +32,7 @@ export class PaymentWebhooksController {
       'once), failed or refunded. News only moves a payment forward, from pending over failed and completed to refunded; what ' +
       'comes late changes nothing and is answered 200 with the status as it is.',
     answer: PaymentEventOut,
+    limit: 'webhook',
     errors: [
       'webhook_signature_invalid',
       'payment_provider_unknown',
