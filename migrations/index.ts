@@ -1,6 +1,7 @@
 import { type MigrationInterface } from 'typeorm';
 import { Initial1795305600000 } from './1795305600000-initial.migration.js';
 import { Fleet1795348800000 } from './1795348800000-fleet.migration.js';
+import { Traffic1795435200000 } from './1795435200000-traffic.migration.js';
 import { Outbox1795438800000 } from './1795438800000-outbox.migration.js';
 import { Audit1795440600000 } from './1795440600000-audit.migration.js';
 import { Stores1795442400000 } from './1795442400000-stores.migration.js';
@@ -15,6 +16,7 @@ interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   Initial1795305600000,
   Fleet1795348800000,
+  Traffic1795435200000,
   Outbox1795438800000,
   Audit1795440600000,
   Stores1795442400000,

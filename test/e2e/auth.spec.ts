@@ -299,6 +299,9 @@ describe('POST /auth/assign_tariff', () => {
       auto_renewing: false,
       store: 'admin',
       is_trial: false,
+      traffic_used_bytes: 0,
+      traffic_limit_gb: null,
+      traffic_resets_at: body.ended_at,
     });
     expect(new Date(body.ended_at).getTime() - new Date(body.started_at).getTime()).toBe(30 * 86_400_000);
   });

@@ -40,6 +40,7 @@ describe('POST /vpn_peers/self', () => {
       allowed_ips: '0.0.0.0/0, ::/0',
       active: true,
       status: 'active',
+      suspended_reason: null,
       last_handshake_at: null,
       rx_bytes: 0,
       tx_bytes: 0,

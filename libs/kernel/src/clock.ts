@@ -41,6 +41,18 @@ export function addDays(from: Date, days: number): Date {
   return new Date(from.getTime() + days * DAY_MS);
 }
 
+/** The day (UTC) of an instant: `2026-11-22`. */
+export function dayOf(instant: Date): string {
+  return instant.toISOString().slice(0, 10);
+}
+
+/** Whether a text is a day such as `2026-02-28`, of this millennium. */
+export function isDay(text: string): boolean {
+  if (!/^2\d{3}-\d{2}-\d{2}$/.test(text)) return false;
+  const instant = new Date(text);
+  return !Number.isNaN(instant.getTime()) && dayOf(instant) === text;
+}
+
 /** The instant `seconds` after `from`; negative goes back. */
 export function addSeconds(from: Date, seconds: number): Date {
   return new Date(from.getTime() + seconds * SECOND_MS);

@@ -69,6 +69,7 @@ export const ERRORS = {
   already_has_active_subscription: { kind: 'invalid', detail: 'already_has_active_subscription' },
   free_tariff_already_used: { kind: 'invalid', detail: 'free_tariff_already_used' },
   no_active_subscription: { kind: 'forbidden', detail: 'no_active_subscription' },
+  traffic_exhausted: { kind: 'forbidden', detail: 'traffic_exhausted' },
 
   // payments
   payment_not_found: { kind: 'not_found', detail: 'Payment not found' },

@@ -1,14 +1,19 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { Clock } from '#kernel';
+import { Clock, DomainError } from '#kernel';
 import { UnitOfWork } from '#platform';
 import { AccessChanges, Users } from '#auth';
-import { Subscriptions } from '#subscriptions';
+import { type Entitlement, Subscriptions } from '#subscriptions';
+import { isExhausted, type Verdict, verdictOf } from './access.rules.js';
 import { Applying } from './applying.service.js';
 import { PeersRepository } from './peers.repository.js';
+import { TrafficRepository } from './traffic.repository.js';
 
 const BATCH = 500;
 
-/** Makes peers follow their owner's access: suspended when it ends, wanted again when it returns. */
+/**
+ * Makes peers follow their owner's access: suspended when it ends or its traffic is used up, wanted again when it returns. Whether a
+ * user may use the VPN at this moment is asked here and nowhere else.
+ */
 @Injectable()
 export class Access implements OnModuleInit {
   constructor(
@@ -17,6 +22,7 @@ export class Access implements OnModuleInit {
     private readonly users: Users,
     private readonly subscriptions: Subscriptions,
     private readonly peers: PeersRepository,
+    private readonly traffic: TrafficRepository,
     private readonly applying: Applying,
     private readonly clock: Clock,
   ) {}
@@ -25,28 +31,64 @@ export class Access implements OnModuleInit {
     this.changes.observe((userId) => this.settle(userId));
   }
 
+  /** What a user may do with the VPN now. @throws DomainError no_active_subscription | traffic_exhausted */
+  async require(userId: number): Promise<Entitlement> {
+    const entitlement = await this.subscriptions.requireEntitlement(userId);
+    const used = await this.traffic.usedIn([entitlement]);
+    const { trafficLimitGb: limit } = entitlement;
+    if (limit !== null && isExhausted(entitlement, used.get(entitlement.subscriptionId) ?? 0)) {
+      throw new DomainError('traffic_exhausted', { params: { limit } });
+    }
+    return entitlement;
+  }
+
   /** Brings one user's peers in line with his access, within the transaction that changed it. */
   async settle(userId: number): Promise<void> {
     this.uow.assertOpen();
-    const { status } = await this.users.lock(userId);
-    const granted = status === 'active' && (await this.subscriptions.entitlement(userId)) !== null;
-    const servers = await this.peers.setWanted(userId, granted, this.clock.now());
-    this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
+    await this.users.lock(userId);
+    await this.follow([userId]);
   }
 
-  /** Suspends the peers of everybody whose access has run out; returns how many users that were. */
+  /** Brings these users' peers in line with their access; returns how many of them had a peer that was not. */
+  async enforceAmong(userIds: readonly number[]): Promise<number> {
+    if (userIds.length === 0) return 0;
+    return this.uow.run(async () => {
+      await this.peers.lockOwners(userIds);
+      return this.follow(userIds);
+    });
+  }
+
+  /** The same for everybody who has a peer: finds what ends, and what begins, by the clock. */
   async enforce(): Promise<number> {
-    let ended = 0;
-    let last = 0;
-    for (;;) {
-      const owners = await this.peers.ownersOfWanted(last, BATCH);
-      const entitled = await this.subscriptions.entitledAmong(owners);
-      for (const userId of owners.filter((owner) => !entitled.has(owner))) {
-        await this.uow.run(() => this.settle(userId));
-        ended++;
-      }
-      last = owners.at(-1) ?? last;
-      if (owners.length < BATCH) return ended;
+    let changed = 0;
+    for (let last = 0; ;) {
+      const owners = await this.peers.owners(last, BATCH);
+      const verdicts = await this.verdicts(owners.map(({ userId }) => userId));
+      const isOutOfLine = ({ userId, standings }: (typeof owners)[number]): boolean =>
+        standings.some((standing) => standing !== verdicts.get(userId));
+      changed += await this.enforceAmong(owners.filter(isOutOfLine).map(({ userId }) => userId));
+      last = owners.at(-1)?.userId ?? last;
+      if (owners.length < BATCH) return changed;
     }
+  }
+
+  /** Asked under the owners' locks, so that a grant and an end cannot pass each other. */
+  private async follow(userIds: readonly number[]): Promise<number> {
+    const changed = await this.peers.follow(await this.verdicts(userIds), this.clock.now());
+    const servers = new Set(changed.filter(({ applies }) => applies).map(({ serverId }) => serverId));
+    this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
+    return new Set(changed.map(({ userId }) => userId)).size;
+  }
+
+  private async verdicts(userIds: readonly number[]): Promise<ReadonlyMap<number, Verdict>> {
+    const entitled = await this.subscriptions.entitledAmong(userIds);
+    const used = await this.traffic.usedIn([...entitled.values()]);
+    return new Map(
+      userIds.map((userId) => {
+        const entitlement = entitled.get(userId) ?? null;
+        const usedBytes = entitlement === null ? 0 : (used.get(entitlement.subscriptionId) ?? 0);
+        return [userId, verdictOf(entitlement, usedBytes)];
+      }),
+    );
   }
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock } from '#kernel';
 import { SecretBox, UnitOfWork } from '#platform';
-import { Addresses, COOL_DOWN_SECONDS, type LivePeer, type PeerMaterial } from '#wireguard';
+import { Addresses, COOL_DOWN_SECONDS, type PeerMaterial } from '#wireguard';
 import { networksOf } from './peer.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { UNCOUNTED } from './peers.repository.js';
@@ -10,6 +10,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 /** A row, as its server is to be told of it. */
 export interface DesiredRow extends DesiredPeer {
+  readonly userId: number;
   readonly remoteId: string | null;
   /** Which change of the row this is. */
   readonly generation: number;
@@ -46,6 +47,7 @@ export interface ServerFigures {
 
 interface Row {
   id: number;
+  user_id: number;
   wg_public_key: string;
   wg_ip: string;
   wg_ip6: string | null;
@@ -57,7 +59,7 @@ interface Row {
   last_handshake_at: Date | null;
 }
 
-const COLUMNS = `id, wg_public_key, host(wg_ip) AS wg_ip, host(wg_ip6) AS wg_ip6, status IN ('pending', 'active') AS wanted,
+const COLUMNS = `id, user_id, wg_public_key, host(wg_ip) AS wg_ip, host(wg_ip6) AS wg_ip6, status IN ('pending', 'active') AS wanted,
   wg_client_id, desired_gen, rx_seen, tx_seen, last_handshake_at`;
 
 /**
@@ -183,8 +185,9 @@ export class DesiredPeersRepository {
   }
 
   /**
-   * Deletes peers that were suspended before `before`, oldest first, and answers how many. Their addresses are free: at once where
-   * nobody is told, otherwise when the key was seen to leave.
+   * Deletes peers whose owner has had no access since before `before`, oldest first, and answers how many. One whose traffic is used
+   * up has access, and gets it back. Their addresses are free: at once where nobody is told, otherwise when the key was seen to
+   * leave.
    */
   async deleteSuspendedBefore(before: Date, limit: number): Promise<number> {
     const now = this.clock.now();
@@ -228,29 +231,6 @@ export class DesiredPeersRepository {
     });
   }
 
-  /**
-   * Adds what the server counted since the last time, to the peers and to the day (UTC). A counter that is smaller than it was
-   * has begun anew (the interface or wg-easy restarted, the peer was put again).
-   */
-  async countTraffic(serverId: number, pairs: readonly { desired: DesiredRow; live: LivePeer }[]): Promise<void> {
-    const moved = pairs.filter(
-      ({ desired, live }) =>
-        desired.receivedSeen !== live.receivedBytes ||
-        desired.sentSeen !== live.sentBytes ||
-        (live.lastHandshakeAt !== null && live.lastHandshakeAt.getTime() !== desired.lastHandshakeAt?.getTime()),
-    );
-    if (moved.length === 0) return;
-    await this.uow.manager.query(COUNT_TRAFFIC, [
-      serverId,
-      this.clock.now().toISOString().slice(0, 10),
-      moved.map(({ desired }) => desired.id),
-      moved.map(({ live }) => live.receivedBytes),
-      moved.map(({ live }) => live.sentBytes),
-      moved.map(({ live }) => live.lastHandshakeAt),
-      moved.map(({ live }) => live.publicKey),
-    ]);
-  }
-
   /** The figures of every server; `recent` counts from `since`. */
   figures(since: Date, now: Date): Promise<readonly ServerFigures[]> {
     return this.uow.manager.query<ServerFigures[]>(FIGURES, [since, now]);
@@ -286,7 +266,7 @@ const FIGURES = `
 const DELETE_SUSPENDED = `
   WITH gone AS (
     DELETE FROM vpn_peers WHERE id IN (
-      SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1
+      SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1 AND suspended_reason IS DISTINCT FROM 'traffic_exhausted'
       ORDER BY suspended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING server_id, wg_public_key, wg_client_id, wg_ip
   ), leaving AS (
@@ -298,26 +278,6 @@ const DELETE_SUSPENDED = `
     WHERE a.server_id = gone.server_id AND a.address = gone.wg_ip
   )
   SELECT count(*)::int AS total FROM gone`;
-
-const COUNT_TRAFFIC = `
-  WITH moved AS (
-    UPDATE vpn_peers p SET
-      rx_bytes = p.rx_bytes + step.rx, tx_bytes = p.tx_bytes + step.tx, rx_seen = step.rx_seen, tx_seen = step.tx_seen,
-      last_handshake_at = GREATEST(p.last_handshake_at, step.handshake)
-    FROM (
-      SELECT q.id, live.rx AS rx_seen, live.tx AS tx_seen, live.handshake,
-        CASE WHEN live.rx >= q.rx_seen THEN live.rx - q.rx_seen ELSE live.rx END AS rx,
-        CASE WHEN live.tx >= q.tx_seen THEN live.tx - q.tx_seen ELSE live.tx END AS tx
-      FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[], $7::text[]) AS live (id, rx, tx, handshake, key)
-      JOIN vpn_peers q ON q.id = live.id AND q.server_id = $1 AND q.wg_public_key = live.key
-    ) AS step
-    WHERE p.id = step.id
-    RETURNING p.user_id, step.rx, step.tx
-  )
-  INSERT INTO vpn_traffic_days AS known (day, server_id, user_id, rx_bytes, tx_bytes)
-  SELECT $2::date, $1, user_id, sum(rx), sum(tx) FROM moved GROUP BY user_id HAVING sum(rx) + sum(tx) > 0
-  ON CONFLICT (day, server_id, user_id) DO UPDATE SET
-    rx_bytes = known.rx_bytes + EXCLUDED.rx_bytes, tx_bytes = known.tx_bytes + EXCLUDED.tx_bytes`;
 
 /** The addresses of a material, without their prefixes. */
 export function addressesOf({ addresses }: Pick<PeerMaterial, 'addresses'>): {
@@ -333,6 +293,7 @@ export function addressesOf({ addresses }: Pick<PeerMaterial, 'addresses'>): {
 function toDesired(row: Row): DesiredRow {
   return {
     id: row.id,
+    userId: row.user_id,
     publicKey: row.wg_public_key,
     networks: networksOf({ address: row.wg_ip, address6: row.wg_ip6 }),
     isWanted: row.wanted,

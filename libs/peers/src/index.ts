@@ -5,10 +5,21 @@
  */
 export { Access } from './access.service.js';
 export { Applying } from './applying.service.js';
-export { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerStatus } from './peer.js';
+export {
+  isWanted,
+  type NewPeer,
+  type Peer,
+  PEER_STATUSES,
+  type PeerStatus,
+  SUSPENDED_REASONS,
+  type SuspendedReason,
+  whySuspended,
+} from './peer.js';
 export { PeerConfigs } from './peer-configs.service.js';
 export { PeersModule } from './peers.module.js';
 export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';
 export { Reconciliation, type SweepReport } from './reconciliation.service.js';
 export { Retention } from './retention.service.js';
 export { ServerExport } from './server-export.service.js';
+export { type TrafficDay } from './traffic.repository.js';
+export { type Allowance, Traffic } from './traffic.service.js';

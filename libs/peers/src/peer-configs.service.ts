@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { DomainError } from '#kernel';
 import { type Principal } from '#auth';
 import { UnitOfWork } from '#platform';
-import { Subscriptions } from '#subscriptions';
 import { renderClientConfig, Servers } from '#wireguard';
+import { Access } from './access.service.js';
 import { isWanted, networksOf, type Peer } from './peer.js';
 import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys, type PeerSecrets } from './peer-keys.service.js';
@@ -17,21 +17,27 @@ export class PeerConfigs {
     private readonly uow: UnitOfWork,
     private readonly peers: Peers,
     private readonly repository: PeersRepository,
-    private readonly subscriptions: Subscriptions,
+    private readonly access: Access,
     private readonly servers: Servers,
     private readonly keys: PeerKeys,
     private readonly audit: PeerAudit,
   ) {}
 
-  /** The wg-quick text of the caller's newest device. @throws DomainError no_active_subscription | no_peer_for_user */
+  /**
+   * The wg-quick text of the caller's newest device.
+   * @throws DomainError no_active_subscription | traffic_exhausted | no_peer_for_user
+   */
   async newest(by: Principal): Promise<string> {
-    await this.subscriptions.requireEntitlement(by.user.id);
+    await this.access.require(by.user.id);
     const peer = await this.repository.findNewestWanted(by.user.id);
     if (peer === null) throw new DomainError('no_peer_for_user');
     return this.render(peer, await this.keys.open(peer));
   }
 
-  /** The wg-quick text of one device. @throws DomainError peer_not_found | not_allowed | no_active_subscription */
+  /**
+   * The wg-quick text of one device.
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted
+   */
   async of(by: Principal, id: number): Promise<string> {
     const peer = await this.wanted(by, id);
     return this.handedOut(by, peer, await this.keys.open(peer));
@@ -39,7 +45,7 @@ export class PeerConfigs {
 
   /**
    * The same, with all that it takes to connect: whoever scans it has nothing to add.
-   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | private_key_not_held
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted | private_key_not_held
    */
   async complete(by: Principal, id: number): Promise<string> {
     const peer = await this.wanted(by, id);
@@ -50,7 +56,7 @@ export class PeerConfigs {
 
   private async wanted(by: Principal, id: number): Promise<Peer> {
     const peer = await this.peers.get(by, id);
-    await this.subscriptions.requireEntitlement(peer.userId);
+    await this.access.require(peer.userId);
     if (!isWanted(peer)) throw new DomainError('peer_not_found');
     return peer;
   }

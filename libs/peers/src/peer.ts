@@ -5,6 +5,10 @@
 export const PEER_STATUSES = ['pending', 'active', 'suspended', 'removing'] as const;
 export type PeerStatus = (typeof PEER_STATUSES)[number];
 
+/** Why a peer is suspended: its owner has no access now, or has used up the traffic of his period. */
+export const SUSPENDED_REASONS = ['no_access', 'traffic_exhausted'] as const;
+export type SuspendedReason = (typeof SUSPENDED_REASONS)[number];
+
 /** A user's device, as a peer of one WireGuard server. */
 export interface Peer {
   readonly id: number;
@@ -19,6 +23,8 @@ export interface Peer {
   /** What the device sends through the tunnel. */
   readonly allowedIps: string;
   readonly status: PeerStatus;
+  /** Counts only while the status is `suspended`: ask `whySuspended`. */
+  readonly suspendedReason: SuspendedReason | null;
   /** Null before the first one. */
   readonly lastHandshakeAt: Date | null;
   /** What came from the device, in bytes; never falls. */
@@ -39,6 +45,14 @@ export interface NewPeer {
 /** Whether a peer is to be on its server. */
 export function isWanted({ status }: Pick<Peer, 'status'>): boolean {
   return status === 'pending' || status === 'active';
+}
+
+/** Why a peer is suspended; null when it is not. */
+export function whySuspended({
+  status,
+  suspendedReason,
+}: Pick<Peer, 'status' | 'suspendedReason'>): SuspendedReason | null {
+  return status === 'suspended' ? (suspendedReason ?? 'no_access') : null;
 }
 
 /** A peer's addresses as a server is told them: exactly its own. */

@@ -17,12 +17,15 @@ import { Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
 import { Retention } from './retention.service.js';
 import { ServerExport } from './server-export.service.js';
+import { TrafficPeriodEntity } from './traffic-period.entity.js';
+import { TrafficRepository } from './traffic.repository.js';
+import { Traffic } from './traffic.service.js';
 import { TrafficDayEntity } from './traffic-day.entity.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 @Module({
   imports: [
-    TypeOrmModule.forFeature([VpnPeerEntity, PeerLeftoverEntity, TrafficDayEntity]),
+    TypeOrmModule.forFeature([VpnPeerEntity, PeerLeftoverEntity, TrafficDayEntity, TrafficPeriodEntity]),
     AuthModule,
     SubscriptionsModule,
     WireGuardModule,
@@ -41,7 +44,9 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Reconciliation,
     Retention,
     ServerExport,
+    Traffic,
+    TrafficRepository,
   ],
-  exports: [Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport],
+  exports: [Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport, Traffic],
 })
 export class PeersModule {}

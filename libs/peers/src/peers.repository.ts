@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { LessThan } from 'typeorm';
 import { DomainError, type Listing, type Page } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { type Server } from '#wireguard';
-import { type Peer, type PeerStatus } from './peer.js';
+import { type Verdict } from './access.rules.js';
+import { type Peer, type PeerStatus, type SuspendedReason } from './peer.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 /** The first change of a row is its creation. */
@@ -17,7 +17,8 @@ export interface PeerKeyColumns {
   readonly remoteId: string | null;
 }
 
-export interface PeerRow extends Omit<Peer, 'id' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'>, PeerKeyColumns {
+export interface PeerRow
+  extends Omit<Peer, 'id' | 'suspendedReason' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'>, PeerKeyColumns {
   /** Given where the server was told of it before the row was written. */
   readonly id?: number;
   readonly appliedGeneration: number;
@@ -37,7 +38,7 @@ const REFUSALS = {
 } as const;
 
 const COLUMNS = `id, user_id, server_id, device_name, wg_public_key, host(wg_ip) AS wg_ip,
-  host(wg_ip6) AS wg_ip6, allowed_ips, status, last_handshake_at, rx_bytes, tx_bytes, created_at`;
+  host(wg_ip6) AS wg_ip6, allowed_ips, status, suspended_reason, last_handshake_at, rx_bytes, tx_bytes, created_at`;
 const OF_USER = {
   name: 'peers_of_user',
   text: `SELECT ${COLUMNS} FROM vpn_peers WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3`,
@@ -49,6 +50,49 @@ const COUNT_OF_USER = {
 };
 const COUNT_OF_ALL = { name: 'peer_count_of_all', text: 'SELECT count(*)::int AS total FROM vpn_peers' };
 
+/** A peer that was suspended, or is wanted again. */
+export interface FollowedPeer {
+  readonly userId: number;
+  readonly serverId: number;
+  /** Whether its server is to be told. */
+  readonly applies: boolean;
+}
+
+/** Somebody who has peers, and what was last judged of them. */
+export interface Owner {
+  readonly userId: number;
+  readonly standings: readonly Verdict[];
+}
+
+const OWNERS = `
+  SELECT user_id AS "userId", array_agg(DISTINCT
+    CASE WHEN status = 'suspended' THEN COALESCE(suspended_reason, 'no_access') ELSE 'granted' END::text) AS standings
+  FROM vpn_peers WHERE user_id > $1 AND status <> 'removing'
+  GROUP BY user_id ORDER BY user_id LIMIT $2`;
+
+/** A suspended peer whose reason changes is no news to its server. Rows are locked in the order of their ids. */
+const FOLLOW = `
+  WITH judged AS (
+    SELECT p.id, verdict.reason, s.applies,
+      CASE WHEN p.status = 'suspended' AND verdict.reason IS NOT NULL THEN 0 ELSE 1 END AS step
+    FROM unnest($1::int[], $2::text[]) AS verdict (user_id, reason)
+    JOIN vpn_peers p ON p.user_id = verdict.user_id
+    JOIN vpn_servers s ON s.id = p.server_id
+    WHERE CASE WHEN verdict.reason IS NULL THEN p.status = 'suspended'
+      ELSE p.status IN ('pending', 'active')
+        OR (p.status = 'suspended' AND p.suspended_reason IS DISTINCT FROM verdict.reason) END
+    ORDER BY p.id
+    FOR NO KEY UPDATE OF p
+  )
+  UPDATE vpn_peers p SET
+    status = (CASE WHEN reason IS NOT NULL THEN 'suspended' WHEN applies THEN 'pending' ELSE 'active' END)::peerstatus,
+    suspended_reason = reason,
+    suspended_at = CASE WHEN reason IS NOT NULL THEN $3::timestamptz END,
+    desired_gen = p.desired_gen + step,
+    applied_gen = CASE WHEN applies THEN p.applied_gen ELSE p.desired_gen + step END
+  FROM judged WHERE p.id = judged.id
+  RETURNING p.user_id AS "userId", p.server_id AS "serverId", applies`;
+
 interface Row {
   id: number;
   user_id: number;
@@ -59,6 +103,7 @@ interface Row {
   wg_ip6: string | null;
   allowed_ips: string;
   status: PeerStatus;
+  suspended_reason: SuspendedReason | null;
   last_handshake_at: Date | null;
   rx_bytes: string;
   tx_bytes: string;
@@ -165,42 +210,24 @@ export class PeersRepository {
   }
 
   /**
-   * Wanted peers of a user become suspended, or suspended ones wanted again. Answers which servers are to be told.
+   * Makes the peers of these users what was judged of them: wanted ones suspended, suspended ones wanted again. Answers those that
+   * were not so already.
    */
-  async setWanted(userId: number, wanted: boolean, now: Date): Promise<readonly number[]> {
-    const [rows] = await this.uow.manager.query<[{ server_id: number; applies: boolean }[], number]>(
-      `UPDATE vpn_peers p SET
-         status = (CASE WHEN NOT $2 THEN 'suspended' WHEN s.applies THEN 'pending' ELSE 'active' END)::peerstatus,
-         suspended_at = CASE WHEN $2 THEN NULL ELSE $3::timestamptz END,
-         desired_gen = p.desired_gen + 1,
-         applied_gen = CASE WHEN s.applies THEN p.applied_gen ELSE p.desired_gen + 1 END
-       FROM vpn_servers s
-       WHERE s.id = p.server_id AND p.user_id = $1
-         AND CASE WHEN $2 THEN p.status = 'suspended' ELSE p.status IN ('pending', 'active') END
-       RETURNING p.server_id, s.applies`,
-      [userId, wanted, now],
-    );
-    return [...new Set(rows.filter(({ applies }) => applies).map(({ server_id }) => server_id))];
+  async follow(verdicts: ReadonlyMap<number, Verdict>, now: Date): Promise<readonly FollowedPeer[]> {
+    const reasons = [...verdicts.values()].map((verdict) => (verdict === 'granted' ? null : verdict));
+    const [rows] = await this.uow.manager.query<[FollowedPeer[], number]>(FOLLOW, [[...verdicts.keys()], reasons, now]);
+    return rows;
   }
 
-  /** Peers that were suspended before `before`, oldest first. */
-  async suspendedBefore(before: Date, limit: number): Promise<readonly Peer[]> {
-    return this.uow.repository(VpnPeerEntity).find({
-      where: { status: 'suspended', suspendedAt: LessThan(before) },
-      order: { suspendedAt: 'ASC' },
-      take: limit,
-    });
+  /** Locks these users until the transaction ends, in one order for whoever does so. */
+  async lockOwners(userIds: readonly number[]): Promise<void> {
+    this.uow.assertOpen();
+    await this.uow.manager.query('SELECT 1 FROM users WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE', [userIds]);
   }
 
-  /** The owners of wanted peers, by id, after a given one. */
-  async ownersOfWanted(afterUserId: number, limit: number): Promise<readonly number[]> {
-    const rows = await this.uow.manager.query<{ user_id: number }[]>(
-      `SELECT DISTINCT user_id FROM vpn_peers
-       WHERE user_id > $1 AND status IN ('pending', 'active')
-       ORDER BY user_id LIMIT $2`,
-      [afterUserId, limit],
-    );
-    return rows.map((row) => row.user_id);
+  /** Those who have peers, by id, after a given one. */
+  owners(afterUserId: number, limit: number): Promise<readonly Owner[]> {
+    return this.uow.manager.query<Owner[]>(OWNERS, [afterUserId, limit]);
   }
 }
 
@@ -215,6 +242,7 @@ function toPeer(row: Row): Peer {
     address6: row.wg_ip6,
     allowedIps: row.allowed_ips,
     status: row.status,
+    suspendedReason: row.suspended_reason,
     lastHandshakeAt: row.last_handshake_at,
     receivedBytes: Number(row.rx_bytes),
     sentBytes: Number(row.tx_bytes),

@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { Clock, DomainError, invalidField, type Listing, type Page } from '#kernel';
 import { differences, Idempotency, Settings, UnitOfWork } from '#platform';
 import { type Principal, Users } from '#auth';
-import { Subscriptions } from '#subscriptions';
 import { address6Of, Addresses, type Placement, type Server, Servers } from '#wireguard';
+import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { addressesOf, DesiredPeersRepository } from './desired-peers.repository.js';
 import { Patience } from './patience.js';
@@ -43,7 +43,7 @@ export class Peers {
     private readonly uow: UnitOfWork,
     private readonly repository: PeersRepository,
     private readonly users: Users,
-    private readonly subscriptions: Subscriptions,
+    private readonly access: Access,
     private readonly servers: Servers,
     private readonly addresses: Addresses,
     private readonly idempotency: Idempotency,
@@ -58,8 +58,8 @@ export class Peers {
   /**
    * Adds a device for a user: by himself, or by an administrator for anybody. The same public key of the same user is the same
    * device. Where we apply, the server is told before this returns; where it does not answer in time, the peer is `pending`.
-   * @throws DomainError not_allowed | user_not_found | user_not_active | no_active_subscription | device_limit_reached |
-   *   public_key_taken | address_taken | no_server_available | address_pool_exhausted | server_unavailable | server_refused |
+   * @throws DomainError not_allowed | user_not_found | user_not_active | no_active_subscription | traffic_exhausted |
+   *   device_limit_reached | public_key_taken | address_taken | no_server_available | address_pool_exhausted | server_unavailable | server_refused |
    *   remote_client_failed
    */
   async create(by: Principal, userId: number, draft: PeerDraft): Promise<NewPeer> {
@@ -120,13 +120,13 @@ export class Peers {
   /**
    * Gives a device another key pair: ours, or the other half of the device's own. Its address stays, unless its server chooses
    * addresses itself; the old key leaves the server. The key that it has already changes nothing.
-   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | public_key_taken | server_unavailable |
-   *   server_refused | remote_client_failed | address_pool_exhausted | validation_error
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted | public_key_taken |
+   *   server_unavailable | server_refused | remote_client_failed | address_pool_exhausted | validation_error
    */
   async rotate(by: Principal, id: number, publicKey: string | undefined): Promise<NewPeer> {
     const patience = new Patience();
     const before = await this.get(by, id);
-    await this.subscriptions.requireEntitlement(before.userId);
+    await this.access.require(before.userId);
     return this.write(
       patience,
       () => this.originOfNext(before, this.honoured(publicKey), patience),
@@ -137,13 +137,13 @@ export class Peers {
   /**
    * Takes a device to another server: the one named, or the best of a region. Its key stays, unless the new server makes its own;
    * its address is one of the new server's; it leaves the old server after it has arrived. A device that is there already stays.
-   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | no_server_available | address_pool_exhausted |
-   *   remote_client_failed | validation_error
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted | no_server_available |
+   *   address_pool_exhausted | remote_client_failed | validation_error
    */
   async move(by: Principal, id: number, to: Placement): Promise<Peer> {
     const patience = new Patience();
     const before = await this.get(by, id);
-    await this.subscriptions.requireEntitlement(before.userId);
+    await this.access.require(before.userId);
     if (isThere(await this.servers.get(before.serverId), to)) return before;
     const target = await this.servers.place(to);
     const origin = target.provider === 'wg-easy' ? await this.origins.made(target, id, patience) : null;
@@ -215,14 +215,14 @@ export class Peers {
     const owner = await this.users.find(userId);
     if (owner === null) throw new DomainError('user_not_found');
     if (owner.status !== 'active') throw new DomainError('user_not_active');
-    const { deviceLimit } = await this.subscriptions.requireEntitlement(userId);
+    const { deviceLimit } = await this.access.require(userId);
     await this.requireRoom(userId, deviceLimit);
   }
 
   private async insert(by: Principal, userId: number, draft: PeerDraft, origin: Origin): Promise<NewPeer> {
     const owner = await this.users.lock(userId);
     if (owner.status !== 'active') throw new DomainError('user_not_active');
-    const { deviceLimit } = await this.subscriptions.requireEntitlement(userId);
+    const { deviceLimit } = await this.access.require(userId);
 
     const { server, publicKey } = origin;
     const known = origin.kind === 'device' ? await this.repository.findByPublicKey(publicKey) : null;

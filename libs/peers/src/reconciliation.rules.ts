@@ -28,6 +28,8 @@ export interface Difference<Desired extends DesiredPeer = DesiredPeer> {
   readonly strangers: readonly LivePeer[];
   /** What a row and the server agree on, for its traffic. */
   readonly matched: readonly { readonly desired: Desired; readonly live: LivePeer }[];
+  /** Rows that the server has no peer for: it counts nothing of theirs any more. */
+  readonly missing: readonly Desired[];
 }
 
 /** Compares by public key and addresses: an address may have been taken by another key without a word. */
@@ -48,6 +50,7 @@ export function difference<Desired extends DesiredPeer>(sighting: Sighting<Desir
     toRemove: rest.filter(({ publicKey }) => sighting.leftovers.has(publicKey)),
     strangers: rest.filter(({ publicKey }) => !sighting.leftovers.has(publicKey)),
     matched: pairs,
+    missing: sighting.desired.filter(({ publicKey }) => !liveByKey.has(publicKey)),
   };
 }
 

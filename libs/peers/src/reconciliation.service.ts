@@ -3,10 +3,12 @@ import { type Logger } from 'pino';
 import { Clock, DomainError, Randomness } from '#kernel';
 import { Exclusive, LOG, UnitOfWork } from '#platform';
 import { Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
+import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { type Difference, difference, isTooMuch } from './reconciliation.rules.js';
+import { Traffic } from './traffic.service.js';
 
 /** What a sweep found and did on one server. */
 export interface SweepReport {
@@ -44,6 +46,8 @@ export class Reconciliation {
     private readonly health: ServerHealthRepository,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
+    private readonly traffic: Traffic,
+    private readonly access: Access,
     private readonly metrics: PeersMetrics,
     private readonly clock: Clock,
     private readonly randomness: Randomness,
@@ -123,7 +127,7 @@ export class Reconciliation {
     await this.applying.put(server, provider, found.toPut);
     const putNow = new Set(found.toPut);
     await this.desired.markApplied(desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld)));
-    await this.desired.countTraffic(server.id, found.matched);
+    await this.access.enforceAmong(await this.traffic.count(server.id, found));
 
     const report = {
       serverId: server.id,

@@ -8,12 +8,9 @@ export class TrafficDayEntity {
   @PrimaryColumn('date', { primaryKeyConstraintName: 'vpn_traffic_days_pkey' })
   day: string;
 
+  /** Perhaps of a server that is gone: its totals outlive it. */
   @PrimaryColumn('integer', { name: 'server_id', primaryKeyConstraintName: 'vpn_traffic_days_pkey' })
   serverId: number;
-
-  @ManyToOne('ServerEntity', { onDelete: 'CASCADE', nullable: false })
-  @JoinColumn({ name: 'server_id', foreignKeyConstraintName: 'vpn_traffic_days_server_id_fkey' })
-  server?: object;
 
   @PrimaryColumn('integer', { name: 'user_id', primaryKeyConstraintName: 'vpn_traffic_days_pkey' })
   userId: number;

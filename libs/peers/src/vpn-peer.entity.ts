@@ -1,5 +1,5 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn, Unique } from 'typeorm';
-import { type Peer, type PeerStatus } from './peer.js';
+import { Check, Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn, Unique } from 'typeorm';
+import { type Peer, type PeerStatus, type SuspendedReason } from './peer.js';
 
 /** The driver reads a bigint as text; bytes of traffic stay far below 2^53 (9 petabytes). */
 const BYTES = { from: (text: string | null) => (text === null ? null : Number(text)), to: (bytes: number) => bytes };
@@ -11,6 +11,7 @@ const BYTES = { from: (text: string | null) => (text === null ? null : Number(te
 @Index('vpn_peers_user_id_id', ['userId', 'id'])
 @Index('vpn_peers_unapplied', ['serverId', 'id'], { where: 'applied_gen <> desired_gen' })
 @Index('vpn_peers_suspended_at', ['suspendedAt'], { where: `status = 'suspended'` })
+@Check('vpn_peers_suspended_reason', `suspended_reason IN ('no_access', 'traffic_exhausted')`)
 export class VpnPeerEntity implements Peer {
   @PrimaryGeneratedColumn('identity', { generatedIdentity: 'BY DEFAULT', primaryKeyConstraintName: 'vpn_peers_pkey' })
   id: number;
@@ -67,6 +68,10 @@ export class VpnPeerEntity implements Peer {
 
   @Column('timestamptz', { name: 'suspended_at', nullable: true })
   suspendedAt: Date | null;
+
+  /** Counts only while the status is `suspended`. */
+  @Column('varchar', { name: 'suspended_reason', length: 24, nullable: true })
+  suspendedReason: SuspendedReason | null;
 
   @Column('timestamptz', { name: 'last_handshake_at', nullable: true })
   lastHandshakeAt: Date | null;

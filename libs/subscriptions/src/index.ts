@@ -12,12 +12,14 @@ export {
   entitlementOf,
   grantsAccess,
   LIFETIME_DAYS,
+  periodAt,
   publicStatus,
   shownSubscription,
   stateAt,
 } from './subscription.rules.js';
 export {
   type Entitlement,
+  type Period,
   PUBLIC_STATUSES,
   type PublicStatus,
   type Subscription,

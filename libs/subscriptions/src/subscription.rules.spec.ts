@@ -7,6 +7,7 @@ import {
   entitlementOf,
   grantsAccess,
   LIFETIME_DAYS,
+  periodAt,
   publicStatus,
   shownSubscription,
   stateAt,
@@ -28,6 +29,7 @@ function subscription(
     userId: 1,
     startedAt: addDays(NOW, -20),
     endedAt: accessUntil,
+    periodStartedAt: null,
     state: 'active',
     source: 'admin',
     autoRenewing: false,
@@ -108,6 +110,47 @@ describe('access', () => {
     expect(entitlementOf([small, bigger, big], NOW)).toMatchObject({ deviceLimit: 7, subscriptionId: bigger.id });
     expect(entitlementOf([small, bigger, big], addDays(NOW, 3))).toMatchObject({ deviceLimit: 1, until: null });
     expect(entitlementOf([], NOW)).toBeNull();
+  });
+});
+
+describe('the period that traffic is counted in', () => {
+  const begun = (durationDays: number, accessUntil: Date | null): Subscription => {
+    const { tariff, ...one } = subscription({ startedAt: NOW, accessUntil });
+    return { ...one, tariff: { ...tariff, durationDays } };
+  };
+
+  it('is a block of the duration from the start, to the millisecond, in whatever time of the day that was', () => {
+    const twice = begun(30, addDays(NOW, 60));
+    const first = { startedAt: NOW, endsAt: addDays(NOW, 30) };
+    expect(periodAt(twice, NOW)).toEqual(first);
+    expect(periodAt(twice, new Date(NOW.getTime() + 30 * DAY_MS - 1))).toEqual(first);
+    expect(periodAt(twice, addDays(NOW, 30))).toEqual({ startedAt: addDays(NOW, 30), endsAt: addDays(NOW, 60) });
+  });
+
+  it('ends with access, where that ends before', () => {
+    expect(periodAt(begun(30, addDays(NOW, 40)), addDays(NOW, 35)).endsAt).toEqual(addDays(NOW, 40));
+  });
+
+  it('is thirty days of what is had for life', () => {
+    const period = { startedAt: addDays(NOW, 90), endsAt: addDays(NOW, 120) };
+    expect(periodAt(begun(0, null), addDays(NOW, 100))).toEqual(period);
+  });
+
+  it('runs from the last renewal of a store to the end of access', () => {
+    const renewed = { ...begun(30, addDays(NOW, 61)), periodStartedAt: addDays(NOW, 31) };
+    expect(periodAt(renewed, addDays(NOW, 60))).toEqual({ startedAt: addDays(NOW, 31), endsAt: addDays(NOW, 61) });
+    expect(entitlementOf([renewed], addDays(NOW, 60))?.period.startedAt).toEqual(addDays(NOW, 31));
+  });
+
+  it('is the one that an instant is in, and they follow each other without a gap', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 400 }), fc.nat(1000 * DAY_MS), (durationDays, ms) => {
+        const at = new Date(NOW.getTime() + ms);
+        const { startedAt, endsAt } = periodAt(begun(durationDays, null), at);
+        expect(startedAt <= at && endsAt !== null && at < endsAt).toBe(true);
+        expect(periodAt(begun(durationDays, null), endsAt ?? at).startedAt).toEqual(endsAt);
+      }),
+    );
   });
 });
 

@@ -1,5 +1,11 @@
 import { addDays, DAY_MS } from '#kernel';
-import { type Entitlement, type PublicStatus, type Subscription, type SubscriptionState } from './subscription.js';
+import {
+  type Entitlement,
+  type Period,
+  type PublicStatus,
+  type Subscription,
+  type SubscriptionState,
+} from './subscription.js';
 
 /** The states that grant access. The SQL twin is in `subscriptions.repository.ts`; a test holds the two together. */
 export const GRANTING_STATES = [
@@ -11,6 +17,9 @@ export const GRANTING_STATES = [
 
 /** What is reported for "no end": the app counts days and has no word for a lifetime. */
 export const LIFETIME_DAYS = 36_500;
+
+/** What is had for life is limited by the month, as most of what is sold is. */
+const LIFETIME_PERIOD_DAYS = 30;
 
 type Standing = Pick<Subscription, 'state' | 'startedAt' | 'accessUntil'>;
 
@@ -32,6 +41,23 @@ export function entitlementOf(subscriptions: readonly Subscription[], at: Date):
     until: best.accessUntil,
     deviceLimit: best.tariff.deviceLimit,
     trafficLimitGb: best.tariff.trafficLimitGb,
+    period: periodAt(best, at),
+  };
+}
+
+/**
+ * The period that an instant after the start is in. What a store renews runs from the last renewal to the end of access; all else
+ * runs in blocks of the tariff's duration from the start, in the middle of a day if it began there.
+ */
+export function periodAt(subscription: Subscription, at: Date): Period {
+  const { startedAt, accessUntil, periodStartedAt, tariff } = subscription;
+  if (periodStartedAt !== null) return { startedAt: periodStartedAt, endsAt: accessUntil };
+  const days = tariff.durationDays === 0 ? LIFETIME_PERIOD_DAYS : tariff.durationDays;
+  const blocks = Math.max(0, Math.floor((at.getTime() - startedAt.getTime()) / (days * DAY_MS)));
+  const end = addDays(startedAt, (blocks + 1) * days);
+  return {
+    startedAt: addDays(startedAt, blocks * days),
+    endsAt: accessUntil !== null && accessUntil < end ? accessUntil : end,
   };
 }
 

@@ -37,6 +37,8 @@ export interface Subscription {
   readonly endedAt: Date | null;
   /** Until when access is granted, null = for life: the end, or later where a store grants grace. Every rule reads this one. */
   readonly accessUntil: Date | null;
+  /** When a store last renewed it; null where nobody says so, and periods are counted from the start. */
+  readonly periodStartedAt: Date | null;
   readonly state: SubscriptionState;
   readonly source: SubscriptionSource;
   readonly autoRenewing: boolean;
@@ -52,10 +54,20 @@ export interface Subscription {
   };
 }
 
+/** A part of a subscription's time that its limits count for. */
+export interface Period {
+  readonly startedAt: Date;
+  /** When the next one begins, or access ends; null: neither is known. */
+  readonly endsAt: Date | null;
+}
+
 /** That a user may use the VPN, and how much of it. */
 export interface Entitlement {
   readonly subscriptionId: number;
   readonly until: Date | null;
   readonly deviceLimit: number | null;
+  /** Gigabytes (10^9 bytes) in a period; null = no limit. */
   readonly trafficLimitGb: number | null;
+  /** The one that is running. */
+  readonly period: Period;
 }

@@ -54,6 +54,7 @@ interface SubscriptionRow {
   started_at: Date;
   ended_at: Date | null;
   access_until: Date | null;
+  period_started_at: Date | null;
   state: SubscriptionState;
   source: SubscriptionSource;
   auto_renewing: boolean;
@@ -67,18 +68,17 @@ interface SubscriptionRow {
   traffic_limit_gb: number | null;
 }
 
-const OF_USER = `
-  SELECT s.id, s.user_id, s.started_at, s.ended_at, s.access_until, s.state, s.source, s.auto_renewing, s.is_trial,
-         t.id AS tariff_id, t.name AS tariff_name, t.duration_days, t.price, t.rank, t.device_limit, t.traffic_limit_gb
+const SELECT = `
+  SELECT s.id, s.user_id, s.started_at, s.ended_at, s.access_until, s.period_started_at, s.state, s.source,
+         s.auto_renewing, s.is_trial, t.id AS tariff_id, t.name AS tariff_name, t.duration_days, t.price, t.rank,
+         t.device_limit, t.traffic_limit_gb
   FROM user_tariffs s
-  JOIN tariffs t ON t.id = s.tariff_id
-  WHERE s.user_id = $1
-  ORDER BY s.id`;
+  JOIN tariffs t ON t.id = s.tariff_id`;
+
+const OF_USER = `${SELECT} WHERE s.user_id = $1 ORDER BY s.id`;
 
 /** `grantsAccess` of `subscription.rules.ts`, in SQL, for many users at once. */
-const ENTITLED_AMONG = `
-  SELECT DISTINCT s.user_id
-  FROM user_tariffs s
+const GRANTING_AMONG = `${SELECT}
   JOIN users u ON u.id = s.user_id
   WHERE s.user_id = ANY($1) AND u.status = 'active'
     AND s.state = ANY($2) AND s.started_at <= $3 AND (s.access_until IS NULL OR $3 < s.access_until)`;
@@ -96,10 +96,10 @@ export class SubscriptionsRepository {
     return rows.map(toSubscription);
   }
 
-  /** Of these users, those who are active and have access at an instant. */
-  async entitledAmong(userIds: readonly number[], at: Date): Promise<ReadonlySet<number>> {
-    const rows = await this.uow.manager.query<{ user_id: number }[]>(ENTITLED_AMONG, [userIds, GRANTING_STATES, at]);
-    return new Set(rows.map((row) => row.user_id));
+  /** What grants access to these users at an instant, of those who are active. */
+  async grantingAmong(userIds: readonly number[], at: Date): Promise<readonly Subscription[]> {
+    const rows = await this.uow.manager.query<SubscriptionRow[]>(GRANTING_AMONG, [userIds, GRANTING_STATES, at]);
+    return rows.map(toSubscription);
   }
 
   /** Returns the new id. */
@@ -166,6 +166,7 @@ function toSubscription(row: SubscriptionRow): Subscription {
     startedAt: row.started_at,
     endedAt: row.ended_at,
     accessUntil: row.access_until,
+    periodStartedAt: row.period_started_at,
     state: row.state,
     source: row.source,
     autoRenewing: row.auto_renewing,

@@ -40,9 +40,21 @@ export class Subscriptions {
     return entitlement;
   }
 
-  /** The same for many: of these users, those who are active and have access now. */
-  entitledAmong(userIds: readonly number[]): Promise<ReadonlySet<number>> {
-    return this.repository.entitledAmong(userIds, this.clock.now());
+  /** The same for many: of these users, those who are active and have access now, and how much of it. */
+  async entitledAmong(userIds: readonly number[]): Promise<ReadonlyMap<number, Entitlement>> {
+    const now = this.clock.now();
+    const byUser = new Map<number, Subscription[]>();
+    for (const subscription of await this.repository.grantingAmong(userIds, now)) {
+      const known = byUser.get(subscription.userId);
+      if (known === undefined) byUser.set(subscription.userId, [subscription]);
+      else known.push(subscription);
+    }
+    const entitled = new Map<number, Entitlement>();
+    for (const [userId, subscriptions] of byUser) {
+      const entitlement = entitlementOf(subscriptions, now);
+      if (entitlement !== null) entitled.set(userId, entitlement);
+    }
+    return entitled;
   }
 
   /** The subscription a user is shown; null when he never had one. */
@@ -199,6 +211,7 @@ export class Subscriptions {
       startedAt,
       endedAt,
       accessUntil: endedAt,
+      periodStartedAt: null,
       state: 'active',
       source,
       autoRenewing: false,

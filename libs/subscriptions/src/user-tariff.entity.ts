@@ -52,6 +52,10 @@ export class UserTariffEntity {
   @Column('timestamptz', { name: 'access_until', nullable: true })
   accessUntil: Date | null;
 
+  /** When a store last renewed it: traffic is counted from there on. Null: in blocks of the tariff's duration. */
+  @Column('timestamptz', { name: 'period_started_at', nullable: true })
+  periodStartedAt: Date | null;
+
   @Column('varchar', { length: 16 })
   state: SubscriptionState;
 

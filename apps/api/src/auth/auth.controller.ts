@@ -3,6 +3,7 @@ import { ApiBody, ApiHeader, ApiTags } from '@nestjs/swagger';
 import { Clock } from '#kernel';
 import { Accounts, actorOf, type Principal, Promotion } from '#auth';
 import { type Locale } from '#platform';
+import { Traffic } from '#peers';
 import { Subscriptions } from '#subscriptions';
 import { Caller, OptionalCaller } from '../http/access.guard.js';
 import { CallerLocale, PromoteSecret, UserAgent } from '../http/request.js';
@@ -29,6 +30,7 @@ export class AuthController {
     private readonly accounts: Accounts,
     private readonly promotion: Promotion,
     private readonly subscriptions: Subscriptions,
+    private readonly traffic: Traffic,
     private readonly clock: Clock,
   ) {}
 
@@ -80,7 +82,8 @@ export class AuthController {
   })
   async getMySubscription(@Caller() caller: Principal): Promise<SubscriptionOut | 'null'> {
     const shown = await this.subscriptions.shown(caller.user.id);
-    return shown === null ? 'null' : SubscriptionOut.from(shown, this.clock.now());
+    if (shown === null) return 'null';
+    return SubscriptionOut.from(shown, this.clock.now(), await this.traffic.allowance(shown));
   }
 
   @Post('admin/promote')

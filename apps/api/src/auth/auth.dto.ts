@@ -1,4 +1,5 @@
 import { type AccessToken, type User } from '#auth';
+import { type Allowance } from '#peers';
 import {
   daysRemaining,
   PUBLIC_STATUSES,
@@ -156,7 +157,20 @@ export class SubscriptionOut {
   @ShownBoolean({ example: false })
   is_trial: boolean;
 
-  static from(subscription: Subscription, now: Date): SubscriptionOut {
+  @ShownInteger({
+    nullable: true,
+    example: 1_250_000_000,
+    description: 'Bytes in the running period, both ways, half a minute old at most; null when access is not granted',
+  })
+  traffic_used_bytes: number | null;
+
+  @ShownInteger({ nullable: true, example: 100, description: 'Gigabytes (10^9 bytes) in a period; null = no limit' })
+  traffic_limit_gb: number | null;
+
+  @ShownInstant({ nullable: true, description: 'The end of the running period; null when none is known' })
+  traffic_resets_at: string | null;
+
+  static from(subscription: Subscription, now: Date, allowance: Allowance | null): SubscriptionOut {
     const { tariff, endedAt } = subscription;
     return {
       id: subscription.id,
@@ -175,6 +189,9 @@ export class SubscriptionOut {
       auto_renewing: subscription.autoRenewing,
       store: subscription.source,
       is_trial: subscription.isTrial,
+      traffic_used_bytes: allowance?.usedBytes ?? null,
+      traffic_limit_gb: tariff.trafficLimitGb,
+      traffic_resets_at: allowance?.resetsAt?.toISOString() ?? null,
     };
   }
 }

@@ -1,5 +1,14 @@
 import { invalidField } from '#kernel';
-import { isWanted, type NewPeer, type Peer, PEER_STATUSES, type PeerCorrection, type PeerDraft } from '#peers';
+import {
+  isWanted,
+  type NewPeer,
+  type Peer,
+  PEER_STATUSES,
+  type PeerCorrection,
+  type PeerDraft,
+  SUSPENDED_REASONS,
+  whySuspended,
+} from '#peers';
 import { type Placement } from '#wireguard';
 import { GivenAllowedIps, GivenId, GivenPeerAddress, GivenPublicKey, GivenText } from '../http/given.decorator.js';
 import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownInteger, ShownText } from '../http/shown.decorator.js';
@@ -129,6 +138,13 @@ export class VpnPeerOut {
   @ShownChoice('PeerStatus', PEER_STATUSES, { example: 'active' })
   status: string;
 
+  @ShownChoice('SuspendedReason', SUSPENDED_REASONS, {
+    nullable: true,
+    description: 'Why it is suspended; null when it is not',
+    example: null,
+  })
+  suspended_reason: string | null;
+
   @ShownInstant({ nullable: true, example: null })
   last_handshake_at: string | null;
 
@@ -159,6 +175,7 @@ export class VpnPeerOut {
       allowed_ips: peer.allowedIps,
       active: isWanted(peer),
       status: peer.status,
+      suspended_reason: whySuspended(peer),
       last_handshake_at: peer.lastHandshakeAt?.toISOString() ?? null,
       rx_bytes: peer.receivedBytes,
       tx_bytes: peer.sentBytes,

@@ -38,6 +38,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   already_has_active_subscription: 'You already have an active subscription',
   free_tariff_already_used: 'You have already used this free plan',
   no_active_subscription: 'You have no active subscription',
+  traffic_exhausted: 'You have used the {limit} GB of your plan. It goes on with the next period, or a larger plan.',
 
   payment_not_found: 'There is no such payment',
   payment_already_recorded: 'This payment is already recorded',

@@ -38,6 +38,8 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   already_has_active_subscription: 'У вас уже есть активная подписка',
   free_tariff_already_used: 'Вы уже пользовались этим бесплатным тарифом',
   no_active_subscription: 'У вас нет активной подписки',
+  traffic_exhausted:
+    'Вы израсходовали {limit} ГБ вашего тарифа. Доступ вернётся в следующем периоде или на тарифе побольше.',
 
   payment_not_found: 'Такого платежа нет',
   payment_already_recorded: 'Этот платёж уже записан',
