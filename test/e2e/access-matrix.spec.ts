@@ -77,6 +77,7 @@ const MATRIX: Readonly<Record<string, Row>> = {
   getRevenue: { path: () => '/admin/payments/summary', statuses: admins },
   createMyPeer: { path: () => '/vpn_peers/self', body: () => ({}), statuses: [401, 200, 403, 403, 403] }, // the others have no subscription
   createPeer: { path: () => '/vpn_peers/', body: ({ owner }) => ({ user_id: owner.id }), statuses: ownerAndAdmin },
+  listMyTraffic: { path: () => '/vpn_peers/traffic', statuses: users },
   listPeers: { path: ({ owner }) => `/vpn_peers/?user_id=${owner.id}`, statuses: ownerAndAdmin },
   getMyConfig: { path: () => '/vpn_peers/self/config', statuses: [401, 200, 403, 403, 403] },
   getPeer: { path: ({ peerId }) => `/vpn_peers/${peerId}`, statuses: ownerAndAdmin },
@@ -100,6 +101,7 @@ const MATRIX: Readonly<Record<string, Row>> = {
     statuses: admins,
   },
   listAudit: { path: () => '/admin/audit', statuses: admins },
+  listTraffic: { path: ({ owner }) => `/admin/traffic?user_id=${owner.id}`, statuses: admins },
   listServers: { path: () => '/servers', statuses: everybody },
   listAllServers: { path: () => '/admin/servers', statuses: admins },
   createServer: { path: () => '/admin/servers', body: ({ n }) => server(`New ${n}`), statuses: admins },

@@ -13,6 +13,7 @@ import { AdminPaymentsController } from './admin/admin-payments.controller.js';
 import { AdminUsersController } from './admin/admin-users.controller.js';
 import { AdminServersController } from './admin/admin-servers.controller.js';
 import { AdminIapController } from './admin/admin-iap.controller.js';
+import { AdminTrafficController } from './admin/admin-traffic.controller.js';
 import { AuthController } from './auth/auth.controller.js';
 import { HealthController } from './health/health.controller.js';
 import { HttpModule } from './http/http.module.js';
@@ -49,6 +50,7 @@ import { VpnPeersController } from './vpn-peers/vpn-peers.controller.js';
     AdminAuditController,
     AdminServersController,
     AdminIapController,
+    AdminTrafficController,
   ],
 })
 export class AppModule {

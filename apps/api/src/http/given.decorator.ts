@@ -3,7 +3,7 @@ import { ApiParam, ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger'
 import { Transform, Type } from 'class-transformer';
 import { IsOptional, ValidateBy, ValidateNested } from 'class-validator';
 import { normaliseEmail } from '#auth';
-import { DomainError, isId, MAX_ID, parseMoney } from '#kernel';
+import { DomainError, isDay, isId, MAX_ID, parseMoney } from '#kernel';
 import { isKey, parseAllowedIps, parsePeerAddress } from '#wireguard';
 
 /**
@@ -103,6 +103,16 @@ export function GivenInteger({ min, max, ...options }: GivenOptions & { min: num
 
 export function GivenQueryInteger(options: GivenOptions & { min: number; max: number }): PropertyDecorator {
   return applyDecorators(GivenInteger(options), FromQuery());
+}
+
+/** A day such as 2026-11-22, in a query. */
+export function GivenQueryDay(options: GivenOptions = {}): PropertyDecorator {
+  const check = {
+    type: 'value_error.date',
+    msg: 'value is not a day such as 2026-11-22',
+    test: (value: unknown) => typeof value === 'string' && isDay(value),
+  };
+  return field({ type: 'string', format: 'date', example: '2026-11-22' }, [check], options);
 }
 
 export function GivenId(options: GivenOptions = {}): PropertyDecorator {

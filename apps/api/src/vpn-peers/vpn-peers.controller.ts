@@ -3,17 +3,19 @@ import { ApiBody, ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
 import { type Principal } from '#auth';
 import { type ErrorCode } from '#kernel';
-import { PeerConfigs, Peers } from '#peers';
+import { PeerConfigs, Peers, Traffic } from '#peers';
 import { Caller } from '../http/access.guard.js';
 import { DELETED, DeletedOut } from '../http/deleted.dto.js';
 import { PathId } from '../http/given.decorator.js';
 import { answerListing, OwnedListQuery, pageOf } from '../http/listing.js';
 import { Operation } from '../http/operation.decorator.js';
+import { TrafficDayOut, TrafficQuery } from '../http/traffic.dto.js';
 import { answerQrCode, QR_CODE } from './qr-code.js';
 import { MoveIn, MyPeerIn, PeerChangeIn, PeerConfigOut, PeerIn, RotationIn, VpnPeerOut } from './vpn-peer.dto.js';
 
 const CREATION_ERRORS: readonly ErrorCode[] = [
   'no_active_subscription',
+  'traffic_exhausted',
   'device_limit_reached',
   'public_key_taken',
   'address_taken',
@@ -33,6 +35,7 @@ export class VpnPeersController {
   constructor(
     private readonly peers: Peers,
     private readonly configs: PeerConfigs,
+    private readonly traffic: Traffic,
   ) {}
 
   @Post('self')
@@ -82,10 +85,28 @@ export class VpnPeersController {
     access: 'user',
     summary: "The config of the caller's newest device",
     answer: PeerConfigOut,
-    errors: ['no_active_subscription', 'no_peer_for_user'],
+    errors: ['no_active_subscription', 'traffic_exhausted', 'no_peer_for_user'],
   })
   async getMyConfig(@Caller() caller: Principal): Promise<PeerConfigOut> {
     return { wg_quick: await this.configs.newest(caller) };
+  }
+
+  @Get('traffic')
+  @Operation({
+    access: 'user',
+    summary: "What the caller's devices have moved, by day",
+    description: 'Days are UTC, those without traffic left out; the last 30, unless others are asked for. At most 366.',
+    answer: [TrafficDayOut],
+    paged: true,
+    errors: ['validation_error'],
+  })
+  async listMyTraffic(
+    @Caller() caller: Principal,
+    @Query() query: TrafficQuery,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TrafficDayOut[]> {
+    const filter = { ...TrafficQuery.toDays(query), userId: caller.user.id };
+    return answerListing(reply, await this.traffic.days(filter, pageOf(query)), (day) => TrafficDayOut.from(day));
   }
 
   @Get(':id')
@@ -122,6 +143,7 @@ export class VpnPeersController {
     errors: [
       ...OF_ONE,
       'no_active_subscription',
+      'traffic_exhausted',
       'public_key_taken',
       'address_pool_exhausted',
       'server_unavailable',
@@ -142,6 +164,7 @@ export class VpnPeersController {
     errors: [
       ...OF_ONE,
       'no_active_subscription',
+      'traffic_exhausted',
       'no_server_available',
       'address_pool_exhausted',
       'remote_client_failed',
@@ -156,7 +179,7 @@ export class VpnPeersController {
     access: 'user',
     summary: 'The config of a device',
     answer: PeerConfigOut,
-    errors: [...OF_ONE, 'no_active_subscription'],
+    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted'],
   })
   async getPeerConfig(@Caller() caller: Principal, @PathId() id: number): Promise<PeerConfigOut> {
     return { wg_quick: await this.configs.of(caller, id) };
@@ -168,7 +191,13 @@ export class VpnPeersController {
     summary: 'The config of a device, to scan',
     description: 'PNG; SVG where the caller would rather have that (Accept). The private key is in it.',
     answer: QR_CODE,
-    errors: [...OF_ONE, 'no_active_subscription', 'private_key_not_held', 'config_too_long_for_qr'],
+    errors: [
+      ...OF_ONE,
+      'no_active_subscription',
+      'traffic_exhausted',
+      'private_key_not_held',
+      'config_too_long_for_qr',
+    ],
   })
   async getPeerQr(
     @Caller() caller: Principal,
