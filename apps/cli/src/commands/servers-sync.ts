@@ -10,6 +10,10 @@ export async function syncServers(
   servers: readonly Server[],
   force: boolean,
 ): Promise<void> {
+  if (servers.length === 0) {
+    process.stdout.write('There is no server that the service applies to: nothing was done\n');
+    return;
+  }
   let unwell = 0;
   for (const { id, name } of servers) {
     const { line, isWell } = await sync(rooms.get(Reconciliation), id, force);
