@@ -13,6 +13,9 @@ import { PeerKeys } from './peer-keys.service.js';
 import { type Origin, PeerOrigins, privateKeyOf } from './peer-origins.service.js';
 import { FIRST_GENERATION, type PeerKeyColumns, PeersRepository, UNCOUNTED } from './peers.repository.js';
 
+/** How many servers may fill up under one request before it is refused. */
+const PLACINGS = 5;
+
 const EVERYTHING = '0.0.0.0/0, ::/0';
 const CORRECTABLE = ['deviceName', 'allowedIps', 'publicKey', 'address'] as const;
 
@@ -65,10 +68,12 @@ export class Peers {
   async create(by: Principal, userId: number, draft: PeerDraft): Promise<NewPeer> {
     if (userId !== by.user.id && !by.user.isAdmin) throw new DomainError('not_allowed');
     const patience = new Patience();
-    return this.write(
-      patience,
-      () => this.originOfNew(userId, draft, patience),
-      (origin) => this.insert(by, userId, draft, origin),
+    return this.placing(() =>
+      this.write(
+        patience,
+        () => this.originOfNew(userId, draft, patience),
+        (origin) => this.insert(by, userId, draft, origin),
+      ),
     );
   }
 
@@ -145,14 +150,16 @@ export class Peers {
     const before = await this.get(by, id);
     await this.access.require(before.userId);
     if (isThere(await this.servers.get(before.serverId), to)) return before;
-    const target = await this.servers.place(to);
-    const origin = target.provider === 'wg-easy' ? await this.origins.made(target, id, patience) : null;
-    const { moved, left } = await this.uow
-      .run(() => this.transfer(by, id, target, origin))
-      .catch(async (error: unknown) => {
-        if (origin !== null) await this.origins.abandon(origin);
-        throw error;
-      });
+    const { moved, left } = await this.placing(async () => {
+      const target = await this.servers.place(to);
+      const origin = target.provider === 'wg-easy' ? await this.origins.made(target, id, patience) : null;
+      return this.uow
+        .run(() => this.transfer(by, id, target, origin))
+        .catch(async (error: unknown) => {
+          if (origin !== null) await this.origins.abandon(origin);
+          throw error;
+        });
+    });
     const told = await this.told(moved, patience);
     this.applying.start(left.id);
     return told;
@@ -199,6 +206,21 @@ export class Peers {
     }
   }
 
+  /**
+   * Places a peer, and places it anew when others have filled its server meanwhile: by then they count, so that another server is
+   * chosen, or none is left and that is the answer.
+   */
+  private async placing<T>(place: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await place();
+      } catch (error) {
+        const isFull = error instanceof DomainError && error.params['kind'] === 'full';
+        if (!isFull || attempt === PLACINGS) throw error;
+      }
+    }
+  }
+
   /** Before anything is locked: where the peer goes, and what only its server can make for it. */
   private async originOfNew(userId: number, draft: PeerDraft, patience: Patience): Promise<Origin> {
     const clientKey = this.honoured(draft.publicKey);
@@ -232,12 +254,14 @@ export class Peers {
     await this.requireRoom(userId, deviceLimit);
     await this.desired.reclaim(server.id, publicKey);
     const isThere = origin.kind === 'made';
+    const addresses = await this.takeAddresses(server, origin, by.user.isAdmin ? draft.address : undefined);
+    await this.servers.requireRoom(server);
     const peer = await this.repository.insert({
       ...(isThere ? { id: origin.material.peerId } : {}),
       userId,
       serverId: server.id,
       deviceName: draft.deviceName,
-      ...(await this.takeAddresses(server, origin, by.user.isAdmin ? draft.address : undefined)),
+      ...addresses,
       ...this.keys.seal(origin),
       allowedIps: draft.allowedIps ?? EVERYTHING,
       // Where nobody applies it for us, wanted is as good as there.
@@ -288,6 +312,7 @@ export class Peers {
     await this.leave(source, peer, peer.address);
     await this.desired.reclaim(target.id, keys.publicKey);
     const addresses = await this.takeAddresses(target, origin, undefined);
+    await this.servers.requireRoom(target);
     await this.repository.update(id, { serverId: target.id, ...addresses, ...keys, ...UNCOUNTED });
     await this.repository.changed(target, id);
     await this.audit.record(by, 'peer_move', peer, { to_server_id: target.id });

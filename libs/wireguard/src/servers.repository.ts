@@ -67,6 +67,12 @@ const ROOMIEST = `
   ORDER BY s.is_unreachable, taken.peers / s.max_peers, s.id
   LIMIT 1`;
 
+/** How many more peers may come, and how many transactions there can be that write one each. */
+const FREE_PLACES = `
+  SELECT (s.capacity - (SELECT count(*) FROM vpn_peers p WHERE p.server_id = s.id))::int AS free,
+    current_setting('max_connections')::int AS others
+  FROM vpn_servers s WHERE s.id = $1`;
+
 const OVERVIEW = `
   SELECT s.id, s.name, s.from_settings, s.status, s.region, s.country, s.provider, s.applies, s.endpoint, s.public_key,
     s.subnet, s.subnet6, s.capacity, s.preshared_keys, s.adopted, s.dns, s.mtu,
@@ -110,6 +116,9 @@ interface OverviewRow {
 
 @Injectable()
 export class ServersRepository {
+  /** By how many places a server had more than could be taken at once, when it was last asked: how it is asked the next time. */
+  private readonly ample = new Map<number, number>();
+
   constructor(
     private readonly uow: UnitOfWork,
     private readonly clock: Clock,
@@ -162,6 +171,34 @@ export class ServersRepository {
   /** Whether any peer has its place there, suspended ones too. */
   async hasPeers(id: number): Promise<boolean> {
     const rows: unknown[] = await this.uow.manager.query('SELECT 1 FROM vpn_peers WHERE server_id = $1 LIMIT 1', [id]);
+    return rows.length > 0;
+  }
+
+  /**
+   * Whether a server may have one more peer, for a transaction that writes it next. Where places are scarce, one transaction after
+   * another asks and writes. Where there are more than all transactions together could take, they do so side by side, and those
+   * who find them scarce wait for all of these. False may also mean that it was asked in the wrong way: to ask again, in another
+   * transaction, is to ask in the right one.
+   *
+   * The locks are not the row's: that would wait for whoever changes the server, and he for us.
+   */
+  async hasRoom(id: number): Promise<boolean> {
+    this.uow.assertOpen();
+    const isAmple = (this.ample.get(id) ?? 0) > 0;
+    const lock = isAmple ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
+    await this.uow.manager.query(`SELECT ${lock}(hashtext('server capacity'), $1)`, [id]);
+    const [row] = await this.uow.manager.query<{ free: number | null; others: number }[]>(FREE_PLACES, [id]);
+    if (row === undefined || row.free === null) return true;
+    this.ample.set(id, row.free - row.others);
+    return row.free > (isAmple ? row.others : 0);
+  }
+
+  /** Whether any peer there has an IPv6 address, suspended ones too. */
+  async hasIpv6Peers(id: number): Promise<boolean> {
+    const rows: unknown[] = await this.uow.manager.query(
+      'SELECT 1 FROM vpn_peers WHERE server_id = $1 AND wg_ip6 IS NOT NULL LIMIT 1',
+      [id],
+    );
     return rows.length > 0;
   }
 

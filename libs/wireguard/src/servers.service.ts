@@ -161,6 +161,17 @@ export class Servers {
   }
 
   /** From now on peers there that we know nothing of are removed: an operator says so. @throws DomainError server_not_found */
+  /**
+   * Makes sure, as the last thing before a peer is written, that its server has room for it: those who were placed at the same
+   * moment may have filled it.
+   * @throws DomainError no_server_available, of the kind `full`: another may have room
+   */
+  async requireRoom({ id, capacity }: Server): Promise<void> {
+    if (capacity === null || (await this.repository.hasRoom(id))) return;
+    throw new DomainError('no_server_available', { retryAfterSeconds: 60, params: { kind: 'full' } });
+  }
+
+  /** From now on peers there that we know nothing of are removed. */
   adopt(id: number): Promise<void> {
     return this.uow.run(async () => {
       const server = await this.repository.lock(id);
