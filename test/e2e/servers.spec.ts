@@ -50,6 +50,16 @@ async function place(wanted: Json): Promise<Answer> {
   return api.post('/vpn_peers/self', wanted, account.token);
 }
 
+/** So many users with access, for what happens at the same moment. */
+async function rush(count: number): Promise<readonly Account[]> {
+  const accounts: Account[] = [];
+  while (accounts.length < count) accounts.push(await api.subscriber(admin));
+  return accounts;
+}
+
+const createIn = (region: string, { token }: Account): Promise<Answer> =>
+  api.post('/vpn_peers/self', { region }, token);
+
 async function settingsServer(): Promise<number> {
   const [row] = await api.rows<{ id: number }>('SELECT id FROM vpn_servers WHERE from_settings');
   return row!.id;
@@ -380,11 +390,29 @@ describe('GET /admin/servers/{id}/health', () => {
 describe('PUT /admin/servers/{id}', () => {
   it('changes what is given, and leaves what is left out or null', async () => {
     const before = await added({ country: 'DE', capacity: 5 });
-    const change = { name: `${before.name} b`, region: 'eu-west', country: null, dns: ['8.8.8.8'], mtu: 1400 };
-    const { body } = await put(before.id, { ...change, unknown: 1 });
-    expect(body).toEqual({ ...before, ...change, country: 'DE' });
+    const change = { name: `${before.name} b`, region: 'eu-west', dns: ['8.8.8.8'], mtu: 1400 };
+    const { body } = await put(before.id, { ...change, endpoint: null, subnet: null, access: null, unknown: 1 });
+    expect(body).toEqual({ ...before, ...change });
     expect((await put(before.id, {})).body).toEqual(body);
     expect((await get(before.id)).body).toEqual(body);
+  });
+
+  it('takes a country, an IPv6 subnet and a capacity away where they are null, and only then', async () => {
+    const before = await added({ country: 'DE', capacity: 5, subnet6: 'fd00:5::/64' });
+    expect((await put(before.id, { mtu: 1400 })).body).toMatchObject({ country: 'DE', capacity: 5 });
+    const none = { country: null, capacity: null, subnet6: null };
+    expect((await put(before.id, none)).body).toEqual({ ...before, ...none, mtu: 1400, max_peers: 253 });
+  });
+
+  it('keeps the IPv6 subnet while a device has an address of it', async () => {
+    const { id, region } = await added({ subnet6: 'fd00:6::/64' });
+    const account = await api.subscriber(admin);
+    const { body } = await api.post('/vpn_peers/self', { region }, account.token);
+    expect(body.wg_ip6).not.toBeNull();
+    expect(await put(id, { subnet6: null })).toMatchObject({ status: 409, body: { code: 'server_in_use' } });
+    expectOk(await put(id, { capacity: null, country: null }));
+    expectOk(await api.delete(`/vpn_peers/${body.id}`, account.token));
+    expect((await put(id, { subnet6: null })).body.subnet6).toBeNull();
   });
 
   it('moves an empty server into another subnet, and its pool with it', async () => {
@@ -566,6 +594,42 @@ describe('a new device', () => {
     expect(await place({ region })).toMatchObject({ status: 503, body: { code: 'no_server_available' } });
     expect(await place({ server_id: id })).toMatchObject({ status: 503, body: { code: 'no_server_available' } });
     expect(await place({ region: 'nowhere' })).toMatchObject({ status: 422 });
+  });
+
+  it('goes to no server beyond its capacity, however many come at the same moment', async () => {
+    const region = 'rush';
+    const { id } = await added({ region, capacity: 7 });
+    const answers = await Promise.all((await rush(20)).map((account) => createIn(region, account)));
+    const placed = answers.filter(({ status }) => status === 200);
+    expect(placed).toHaveLength(7);
+    const refused = answers.filter(({ status }) => status !== 200);
+    expect(refused.map(({ status, body }) => `${status} ${body.code}`)).toEqual(
+      Array.from({ length: 13 }, () => '503 no_server_available'),
+    );
+    expect((await get(id)).body.peers.active).toBe(7);
+  });
+
+  it('goes to another server of its region when others have filled the first meanwhile', async () => {
+    const region = 'overflow';
+    const servers = [await added({ region, capacity: 8 }), await added({ region, capacity: 12 })];
+    const answers = await Promise.all((await rush(20)).map((account) => createIn(region, account)));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+    const held = await Promise.all(servers.map(async ({ id }) => (await get(id)).body.peers.active));
+    expect(held).toEqual([8, 12]);
+  });
+
+  it('that is moved there does not go beyond the capacity either', async () => {
+    const [from, to] = [await added({ region: 'leaving' }), await added({ region: 'arriving', capacity: 3 })];
+    const accounts = await rush(8);
+    const peers = await Promise.all(accounts.map((account) => createIn(from.region, account)));
+    const moves = await Promise.all(
+      peers.map(({ body }, index) =>
+        api.post(`/vpn_peers/${body.id}/move`, { server_id: to.id }, accounts[index]?.token),
+      ),
+    );
+    expect(moves.filter(({ status }) => status === 200)).toHaveLength(3);
+    expect((await get(to.id)).body.peers.active).toBe(3);
+    expect((await get(from.id)).body.peers.active).toBe(5);
   });
 
   it('prefers a server with addresses to one that has capacity on paper only', async () => {

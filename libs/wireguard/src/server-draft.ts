@@ -13,8 +13,14 @@ export interface ServerDraft extends Omit<Server, 'id' | 'fromSettings' | 'adopt
   readonly access: ServerAccess | null;
 }
 
+/** What a server may be without again, once it has had it: an explicit null takes it away. */
+type Clearable = 'country' | 'subnet6' | 'capacity';
+
 /** What is undefined stays as it is. */
-export type ServerChange = { readonly [Field in keyof ServerDraft]?: NonNullable<ServerDraft[Field]> | undefined };
+export type ServerChange = {
+  readonly [Field in keyof ServerDraft]?:
+    (Field extends Clearable ? ServerDraft[Field] : NonNullable<ServerDraft[Field]>) | undefined;
+};
 
 const DEFAULT_DNS = ['1.1.1.1'];
 const DEFAULT_MTU = 1420;
@@ -82,14 +88,19 @@ export function readServerDraft(description: unknown): ServerDraft {
 }
 
 /**
- * Reads what is to change of a server; what is left out, or null, stays as it is.
+ * Reads what is to change of a server; what is left out, or null, stays as it is. A null country, subnet6 or capacity takes it away.
  * @throws DomainError validation_error, with every field at fault and no value in it
  */
 export function readServerChange(description: unknown): ServerChange {
   const fields = Fields.of(description);
   const change = readAll(fields);
   fields.finish();
-  return change;
+  return {
+    ...change,
+    ...(fields.isNull('country') ? { country: null } : {}),
+    ...(fields.isNull('subnet6') ? { subnet6: null } : {}),
+    ...(fields.isNull('capacity') ? { capacity: null } : {}),
+  };
 }
 
 function readAll(fields: Fields): ServerChange {
@@ -194,6 +205,10 @@ class Fields {
     const read = value === undefined ? undefined : parse(value);
     if (value !== undefined && read === undefined) this.fault(name, `value is not ${what}`, `value_error.${name}`);
     return read;
+  }
+
+  isNull(name: string): boolean {
+    return this.given[name] === null;
   }
 
   text(name: string, parse: (text: string) => string | undefined, what: string): string | undefined {

@@ -91,7 +91,7 @@ export class Servers {
   }
 
   /**
-   * Changes what is given and leaves the rest. How a server is reached is replaced as a whole: a secret kept for one address is
+   * Changes what is given and leaves the rest; a country, an IPv6 subnet or a capacity may be taken away by null. How a server is reached is replaced as a whole: a secret kept for one address is
    * never sent to another.
    * @throws DomainError server_not_found | server_already_exists | server_in_use | server_from_settings | validation_error
    */
@@ -117,6 +117,7 @@ export class Servers {
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
       if (isAnother(before, after) && (await this.repository.hasPeers(id))) throw new DomainError('server_in_use');
       if (fields.length > 0) await this.record(by, action, before, { changed: shownChanges(before, columns, access) });
+      if (losesIpv6(before, after) && (await this.repository.hasIpv6Peers(id))) throw new DomainError('server_in_use');
       return this.overview(id);
     });
   }
@@ -269,7 +270,12 @@ function differing(given: Omit<ServerChange, 'access'>, before: Server): Partial
 /** Whether peers could not stay: their addresses would be others, or their keys made by somebody else. */
 function isAnother(before: Server, after: Server): boolean {
   const isEasy = ({ provider }: Server): boolean => provider === 'wg-easy';
-  return before.subnet !== after.subnet || before.subnet6 !== after.subnet6 || isEasy(before) !== isEasy(after);
+  const isOtherSubnet6 = before.subnet6 !== after.subnet6 && !losesIpv6(before, after);
+  return before.subnet !== after.subnet || isOtherSubnet6 || isEasy(before) !== isEasy(after);
+}
+
+function losesIpv6(before: Server, after: Server): boolean {
+  return before.subnet6 !== null && after.subnet6 === null;
 }
 
 /** @throws DomainError validation_error when who keeps it, whether we apply, and how it is reached do not go together */

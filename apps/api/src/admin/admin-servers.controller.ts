@@ -61,7 +61,8 @@ export class AdminServersController {
   @Operation({
     access: 'admin',
     summary: 'Change a server',
-    description: 'What is left out, or null, stays. A server with peers keeps its subnets and its kind of provider.',
+    description:
+      'What is left out, or null, stays; except that a null country, subnet6 or capacity takes it away. A server with peers keeps its subnets and its kind of provider.',
     answer: ServerOut,
     errors: ['server_not_found', 'server_already_exists', 'server_in_use', 'server_from_settings', 'validation_error'],
   })

@@ -146,7 +146,7 @@ export class ServerIn {
   mtu?: number | null;
 }
 
-/** What is left out, or null, stays as it is. */
+/** What is left out, or null, stays as it is; of a country, an IPv6 subnet or a capacity null is none. */
 export class ServerChangeIn {
   @GivenText({ ...NAME, optional: true })
   name?: string | null;
@@ -157,7 +157,7 @@ export class ServerChangeIn {
   @GivenText({ ...REGION, optional: true })
   region?: string | null;
 
-  @GivenText(COUNTRY)
+  @GivenText({ ...COUNTRY, description: `${COUNTRY.description}; null: none` })
   country?: string | null;
 
   @GivenChoice('ServerProvider', SERVER_PROVIDERS, { optional: true })
@@ -178,10 +178,10 @@ export class ServerChangeIn {
   @GivenText({ ...SUBNET, optional: true })
   subnet?: string | null;
 
-  @GivenText(SUBNET6)
+  @GivenText({ ...SUBNET6, description: 'fd00::/8, /64 to /112; null: IPv4 only, if no peer has an IPv6 address' })
   subnet6?: string | null;
 
-  @GivenInteger(CAPACITY)
+  @GivenInteger({ ...CAPACITY, description: 'Peers at most; null: by addresses' })
   capacity?: number | null;
 
   @GivenBoolean({ optional: true })
