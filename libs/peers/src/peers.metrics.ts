@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import { addDays, Clock } from '#kernel';
 import { Metrics } from '#platform';
 import { DesiredPeersRepository, type ServerFigures } from './desired-peers.repository.js';
+import { Invariants } from './invariants.service.js';
 import { type Difference } from './reconciliation.rules.js';
 
 /** Seconds: from a command on a pooled connection (5 ms) to the limit of one (10 s). */
@@ -25,6 +26,7 @@ export class PeersMetrics {
     metrics: Metrics,
     private readonly desired: DesiredPeersRepository,
     private readonly clock: Clock,
+    invariants: Invariants,
   ) {
     const registers = [metrics.registry];
     const labelNames = ['server'] as const;
@@ -55,6 +57,7 @@ export class PeersMetrics {
       registers,
     });
     this.gauges(metrics);
+    this.invariants(metrics, invariants);
   }
 
   applied(serverId: number, seconds: number): void {
@@ -101,6 +104,18 @@ export class PeersMetrics {
         },
       });
     }
+  }
+
+  private invariants({ registry }: Metrics, invariants: Invariants): void {
+    const gauge = new Gauge({
+      name: 'invariant_violations',
+      help: 'How often what must always be true is not, counted every 5 minutes at most: more than 0 is an alert',
+      labelNames: ['n'],
+      registers: [registry],
+      collect: async () => {
+        for (const [n, violations] of Object.entries(await invariants.violations())) gauge.set({ n }, violations);
+      },
+    });
   }
 
   /** The figures of all servers: one query for all gauges, which are asked together. */

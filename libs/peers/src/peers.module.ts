@@ -7,6 +7,8 @@ import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { PeerAudit } from './peer-audit.service.js';
+import { InvariantsRepository } from './invariants.repository.js';
+import { Invariants } from './invariants.service.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { PeerConfigs } from './peer-configs.service.js';
 import { PeerKeys } from './peer-keys.service.js';
@@ -35,6 +37,8 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Applying,
     DesiredPeersRepository,
     PeerAudit,
+    Invariants,
+    InvariantsRepository,
     PeerConfigs,
     PeerKeys,
     PeerOrigins,

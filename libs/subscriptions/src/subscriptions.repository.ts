@@ -102,6 +102,19 @@ export class SubscriptionsRepository {
     return rows.map(toSubscription);
   }
 
+  /** How many pairs of user and tariff have more than one subscription running that people gave. */
+  async countDoubled(at: Date): Promise<number> {
+    const [row] = await this.uow.manager.query<{ total: number }[]>(
+      `SELECT count(*)::int AS total FROM (
+         SELECT 1 FROM user_tariffs
+         WHERE source IN ('admin', 'manual', 'promo') AND state = ANY($1)
+           AND started_at <= $2 AND (access_until IS NULL OR $2 < access_until)
+         GROUP BY user_id, tariff_id HAVING count(*) > 1) AS doubled`,
+      [GRANTING_STATES, at],
+    );
+    return row?.total ?? 0;
+  }
+
   /** Returns the new id. */
   async insert(subscription: NewSubscription): Promise<number> {
     const rows = this.uow.repository(UserTariffEntity);

@@ -40,21 +40,28 @@ export class Subscriptions {
     return entitlement;
   }
 
-  /** The same for many: of these users, those who are active and have access now, and how much of it. */
-  async entitledAmong(userIds: readonly number[]): Promise<ReadonlyMap<number, Entitlement>> {
-    const now = this.clock.now();
+  /** The same for many: of these users, those who are active and have access now (or `at`), and how much of it. */
+  async entitledAmong(
+    userIds: readonly number[],
+    at: Date = this.clock.now(),
+  ): Promise<ReadonlyMap<number, Entitlement>> {
     const byUser = new Map<number, Subscription[]>();
-    for (const subscription of await this.repository.grantingAmong(userIds, now)) {
+    for (const subscription of await this.repository.grantingAmong(userIds, at)) {
       const known = byUser.get(subscription.userId);
       if (known === undefined) byUser.set(subscription.userId, [subscription]);
       else known.push(subscription);
     }
     const entitled = new Map<number, Entitlement>();
     for (const [userId, subscriptions] of byUser) {
-      const entitlement = entitlementOf(subscriptions, now);
+      const entitlement = entitlementOf(subscriptions, at);
       if (entitlement !== null) entitled.set(userId, entitlement);
     }
     return entitled;
+  }
+
+  /** How often a user has more than one running subscription of the same tariff by hand: never, if all is well. */
+  countDoubled(): Promise<number> {
+    return this.repository.countDoubled(this.clock.now());
   }
 
   /** The subscription a user is shown; null when he never had one. */
