@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { DataSource } from 'typeorm';
-import { PeersModule, Reconciliation } from '#peers';
-import { type OpenRooms, openRooms } from '../support/rooms.js';
+import { Reconciliation } from '#peers';
+import { generateKeyPair, Providers, Servers } from '#wireguard';
+import { expectOk, TestApi } from '../support/api.js';
 import { lackOfHosts, SshHost } from '../support/ssh-host.js';
 
 jest.setTimeout(180_000);
@@ -19,6 +20,7 @@ function heapInUse(): number {
 
 const MANY = 10_000;
 const SWEEPS = 100;
+const CREATIONS = 200;
 
 const lack = lackOfHosts();
 if (lack !== undefined) console.warn(`THE TEST OF MANY PEERS IS SKIPPED: ${lack}.`);
@@ -26,18 +28,20 @@ if (lack !== undefined) console.warn(`THE TEST OF MANY PEERS IS SKIPPED: ${lack}
 /** Figures are printed, not judged: what a machine is busy with is no fault of ours. */
 (lack === undefined ? describe : describe.skip)(`${MANY} peers on one host`, () => {
   let host: SshHost;
-  let open: OpenRooms;
+  let api: TestApi;
 
   beforeAll(async () => {
     host = await SshHost.open();
-    open = await openRooms([PeersModule], {
-      WG_APPLY_ENABLED: '1',
-      WG_SUBNET: '10.8.0.0/16',
-      WG_HOST_SSH: `root@127.0.0.1:${host.port}`,
-      WG_HOST_SSH_KEY: host.rootKey,
-      WG_HOST_FINGERPRINT: host.fingerprint,
+    api = await TestApi.start({
+      environment: {
+        WG_APPLY_ENABLED: '1',
+        WG_SUBNET: '10.8.0.0/16',
+        WG_HOST_SSH: `root@127.0.0.1:${host.port}`,
+        WG_HOST_SSH_KEY: host.rootKey,
+        WG_HOST_FINGERPRINT: host.fingerprint,
+      },
     });
-    const data = open.rooms.get(DataSource);
+    const data = api.app.get(DataSource);
     await data.query(`INSERT INTO users (email, status, created_at) VALUES ('many@example.com', 'active', now())`);
     await data.query(
       `WITH taken AS (
@@ -50,26 +54,22 @@ if (lack !== undefined) console.warn(`THE TEST OF MANY PEERS IS SKIPPED: ${lack}
     );
   });
   afterAll(async () => {
-    await open.close();
+    await api.stop();
     await host.close();
   });
 
   it('are built up by one sweep, and looked over by the next hundred in no more memory', async () => {
-    const reconciliation = open.rooms.get(Reconciliation);
-    const timed = async (): Promise<number> => {
-      const began = performance.now();
-      await reconciliation.sweep(1);
-      return Math.round(performance.now() - began);
-    };
-    const buildUp = await timed();
+    const reconciliation = api.app.get(Reconciliation);
+    const sweep = async (): Promise<number> => Math.round(await timed(() => reconciliation.sweep(1)));
+    const buildUp = await sweep();
     expect(await host.held()).toHaveLength(MANY);
-    const first = await timed();
+    const first = await sweep();
     const before = heapInUse();
     const all: number[] = [];
-    for (let count = 0; count < SWEEPS; count++) all.push(await timed());
+    for (let count = 0; count < SWEEPS; count++) all.push(await sweep());
     const grown = (heapInUse() - before).toFixed(1);
     all.sort((a, b) => a - b);
-    const [rows] = await open.rooms
+    const [rows] = await api.app
       .get(DataSource)
       .query<{ total: number }[]>(`SELECT count(*)::int AS total FROM vpn_peers WHERE status = 'active'`);
     expect(rows?.total).toBe(MANY);
@@ -78,4 +78,45 @@ if (lack !== undefined) console.warn(`THE TEST OF MANY PEERS IS SKIPPED: ${lack}
         `slowest ${all.at(-1)} ms; heap after ${SWEEPS} more: ${grown} MB bigger`,
     );
   });
+
+  it('are joined by another as fast as the host takes it, and a little', async () => {
+    const [provider, owner] = [await providerOf(api), await api.subscriber(await api.admin())];
+    const alone: number[] = [];
+    const asked: number[] = [];
+    for (let count = 0; count < CREATIONS; count++) {
+      // In turn, so that whatever else the machine is busy with slows both.
+      const spec = {
+        peerId: MANY + count,
+        publicKey: generateKeyPair().publicKey,
+        addresses: [`10.8.255.${count + 1}/32`],
+        presharedKey: null,
+        remoteId: null,
+      };
+      alone.push(await timed(() => provider.put([spec])));
+      const create = async () => expectOk(await api.post('/vpn_peers/self', {}, owner.token));
+      asked.push(await timed(async () => expect(await create()).toMatchObject({ status: 'active' })));
+    }
+    const [hosts, ours] = [p95(alone), p95(asked)];
+    console.info(
+      `${CREATIONS} more beside ${MANY}: p95 of POST /vpn_peers/self ${ours.toFixed(1)} ms, of the host alone ` +
+        `${hosts.toFixed(1)} ms: ${(ours - hosts).toFixed(1)} ms beyond it`,
+    );
+  });
 });
+
+async function providerOf(api: TestApi) {
+  const provider = await api.app.get(Providers).of(await api.app.get(Servers).get(1));
+  if (provider === null) throw new Error('The service does not apply to this host');
+  return provider;
+}
+
+/** How long it took, in milliseconds. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+function p95(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.95)] ?? Number.NaN;
+}
