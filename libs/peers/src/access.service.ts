@@ -51,11 +51,15 @@ export class Access implements OnModuleInit {
 
   /** Brings these users' peers in line with their access; returns how many of them had a peer that was not. */
   async enforceAmong(userIds: readonly number[]): Promise<number> {
-    if (userIds.length === 0) return 0;
-    return this.uow.run(async () => {
-      await this.peers.lockOwners(userIds);
-      return this.follow(userIds);
-    });
+    let changed = 0;
+    for (let from = 0; from < userIds.length; from += BATCH) {
+      const batch = userIds.slice(from, from + BATCH);
+      changed += await this.uow.run(async () => {
+        await this.peers.lockOwners(batch);
+        return this.follow(batch);
+      });
+    }
+    return changed;
   }
 
   /** The same for everybody who has a peer: finds what ends, and what begins, by the clock. */
