@@ -24,11 +24,11 @@ export class TestStores {
   ) {}
 
   static async start(environment: Environment = {}, logLines?: string[]): Promise<TestStores> {
-    let api: TestApi | undefined;
-    const now = (): Date => api?.clock.now() ?? new Date();
+    const running: { api?: TestApi } = {};
+    const now = (): Date => running.api?.clock.now() ?? new Date();
     const apple = await FakeApple.start(now);
     const google = await FakeGoogle.start({ now });
-    api = await TestApi.start({
+    const api = await TestApi.start({
       environment: {
         ...apple.settings(),
         ...google.settings(),
@@ -39,6 +39,7 @@ export class TestStores {
       },
       ...(logLines === undefined ? {} : { logLines }),
     });
+    running.api = api;
     const admin = await api.admin();
     const tariffs: Record<string, number> = {};
     for (const [product, name, days, price, rank] of [

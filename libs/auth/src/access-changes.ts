@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { UnitOfWork } from '#platform';
 
-/** Told, inside the transaction, that a user's access may have begun or ended. */
-export type AccessObserver = (userId: number) => Promise<void>;
+/** Told, inside the transaction, that these users' access may have begun or ended. */
+export type AccessObserver = (userIds: readonly number[]) => Promise<void>;
 
 /**
  * The one thread from what decides access (a user's status, his subscriptions) up to what depends on it (his tunnels), which the
@@ -22,10 +22,15 @@ export class AccessChanges {
   }
 
   /** Called by whoever changed a user's status or subscriptions, in the same transaction. */
-  async announce(userId: number): Promise<void> {
+  announce(userId: number): Promise<void> {
+    return this.announceAll([userId]);
+  }
+
+  /** The same for many at once, whose rows the caller has locked. */
+  async announceAll(userIds: readonly number[]): Promise<void> {
     this.uow.assertOpen();
     if (this.observer === undefined)
       throw new Error('Nobody observes access changes: tunnels would outlive subscriptions');
-    await this.observer(userId);
+    await this.observer(userIds);
   }
 }

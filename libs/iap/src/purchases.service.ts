@@ -230,6 +230,7 @@ export class Purchases {
         tariffId,
         state: isLeft ? following.state : standing.state,
         startedAt: standing.startedAt,
+        periodStartedAt: standing.periodStartedAt,
         endedAt: standing.endsAt,
         accessUntil: standing.accessUntil,
         graceUntil: standing.graceUntil,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
 import { Acknowledging, Asking, Inbox, Repair } from '#iap';
-import { Access, Applying, Reconciliation, Retention } from '#peers';
+import { Applying, Enforcement, Reconciliation, Retention } from '#peers';
 import { Audit, Exclusive, Idempotency, LOG, Outbox } from '#platform';
 import { Reminders } from '#subscriptions';
 
@@ -34,7 +34,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     private readonly exclusive: Exclusive,
     applying: Applying,
     reconciliation: Reconciliation,
-    access: Access,
+    enforcement: Enforcement,
     retention: Retention,
     accounts: Accounts,
     idempotency: Idempotency,
@@ -50,7 +50,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     this.jobs = [
       { name: 'apply-peers', everySeconds: 1, run: () => applying.applyAll() },
       { name: 'sweep-servers', everySeconds: 5, run: () => reconciliation.sweepDue() },
-      { name: 'enforce-access', everySeconds: MINUTE, isExclusive: true, run: () => access.enforce() },
+      { name: 'enforce-access', everySeconds: MINUTE, isExclusive: true, run: () => enforcement.run() },
       { name: 'forget-peers', everySeconds: HOUR, isExclusive: true, run: () => retention.forgetSuspended() },
       { name: 'forget-sessions', everySeconds: HOUR, isExclusive: true, run: () => accounts.forgetEndedSessions() },
       { name: 'forget-answers', everySeconds: HOUR, isExclusive: true, run: () => idempotency.forgetOld() },

@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { Clock, DomainError } from '#kernel';
-import { UnitOfWork } from '#platform';
-import { AccessChanges, Users } from '#auth';
+import { DomainError } from '#kernel';
+import { DatabaseClock, UnitOfWork } from '#platform';
+import { AccessChanges } from '#auth';
 import { type Entitlement, Subscriptions } from '#subscriptions';
 import { isExhausted, type Verdict, verdictOf } from './access.rules.js';
 import { Applying } from './applying.service.js';
@@ -19,16 +19,15 @@ export class Access implements OnModuleInit {
   constructor(
     private readonly uow: UnitOfWork,
     private readonly changes: AccessChanges,
-    private readonly users: Users,
     private readonly subscriptions: Subscriptions,
     private readonly peers: PeersRepository,
     private readonly traffic: TrafficRepository,
     private readonly applying: Applying,
-    private readonly clock: Clock,
+    private readonly clock: DatabaseClock,
   ) {}
 
   onModuleInit(): void {
-    this.changes.observe((userId) => this.settle(userId));
+    this.changes.observe((userIds) => this.settle(userIds));
   }
 
   /** What a user may do with the VPN now. @throws DomainError no_active_subscription | traffic_exhausted */
@@ -42,11 +41,11 @@ export class Access implements OnModuleInit {
     return entitlement;
   }
 
-  /** Brings one user's peers in line with his access, within the transaction that changed it. */
-  async settle(userId: number): Promise<void> {
+  /** Brings these users' peers in line with their access, within the transaction that changed it. */
+  async settle(userIds: readonly number[]): Promise<void> {
     this.uow.assertOpen();
-    await this.users.lock(userId);
-    await this.follow([userId]);
+    await this.peers.lockOwners(userIds);
+    await this.follow(userIds);
   }
 
   /** Brings these users' peers in line with their access; returns how many of them had a peer that was not. */
@@ -67,7 +66,11 @@ export class Access implements OnModuleInit {
     let changed = 0;
     for (let last = 0; ;) {
       const owners = await this.peers.owners(last, BATCH);
-      const verdicts = await this.verdicts(owners.map(({ userId }) => userId));
+      const now = await this.clock.now();
+      const verdicts = await this.verdicts(
+        owners.map(({ userId }) => userId),
+        now,
+      );
       const isOutOfLine = ({ userId, standings }: (typeof owners)[number]): boolean =>
         standings.some((standing) => standing !== verdicts.get(userId));
       changed += await this.enforceAmong(owners.filter(isOutOfLine).map(({ userId }) => userId));
@@ -78,14 +81,15 @@ export class Access implements OnModuleInit {
 
   /** Asked under the owners' locks, so that a grant and an end cannot pass each other. */
   private async follow(userIds: readonly number[]): Promise<number> {
-    const changed = await this.peers.follow(await this.verdicts(userIds), this.clock.now());
+    const now = await this.clock.now();
+    const changed = await this.peers.follow(await this.verdicts(userIds, now), now);
     const servers = new Set(changed.filter(({ applies }) => applies).map(({ serverId }) => serverId));
     this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
     return new Set(changed.map(({ userId }) => userId)).size;
   }
 
-  private async verdicts(userIds: readonly number[]): Promise<ReadonlyMap<number, Verdict>> {
-    const entitled = await this.subscriptions.entitledAmong(userIds);
+  private async verdicts(userIds: readonly number[], at: Date): Promise<ReadonlyMap<number, Verdict>> {
+    const entitled = await this.subscriptions.entitledAmong(userIds, at);
     const used = await this.traffic.usedIn([...entitled.values()]);
     return new Map(
       userIds.map((userId) => {

@@ -98,6 +98,15 @@ export class DesiredPeersRepository {
     return rows.map(({ id }) => id);
   }
 
+  /** How many peers are suspended and may still be on a server that we apply to. */
+  async unsuspended(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ count: number }[]>(
+      `SELECT count(*)::int AS count FROM vpn_peers p JOIN vpn_servers s ON s.id = p.server_id
+       WHERE p.applied_gen <> p.desired_gen AND p.status = 'suspended' AND s.applies AND s.status <> 'disabled'`,
+    );
+    return row?.count ?? 0;
+  }
+
   /** The preshared keys of those peers that have one. */
   async presharedKeys(ids: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const rows = await this.uow.manager.query<{ id: number; sealed: string }[]>(

@@ -20,6 +20,8 @@ export class PeersMetrics {
   private readonly sweeping: Histogram<Label>;
   private readonly drift: Counter<Label | 'kind'>;
   private readonly errors: Counter<Label | 'kind'>;
+  private readonly held: Gauge;
+  private readonly backlog: Gauge;
   private reading: Promise<readonly ServerFigures[]> | undefined;
 
   constructor(
@@ -56,6 +58,16 @@ export class PeersMetrics {
       labelNames: ['server', 'kind'],
       registers,
     });
+    this.held = new Gauge({
+      name: 'vpn_access_endings_held',
+      help: 'Subscriptions that are over and were not ended because they are too many: more than 0 is an alert',
+      registers,
+    });
+    this.backlog = new Gauge({
+      name: 'vpn_access_backlog',
+      help: 'What is over and still stands: subscriptions not ended, devices not shut out; as of the last run',
+      registers,
+    });
     this.gauges(metrics);
     this.invariants(metrics, invariants);
   }
@@ -73,6 +85,11 @@ export class PeersMetrics {
 
   failed(serverId: number, kind: string): void {
     this.errors.inc({ server: serverId, kind });
+  }
+
+  enforced({ held, backlog }: { readonly held: number | null; readonly backlog: number }): void {
+    this.held.set(held ?? 0);
+    this.backlog.set(backlog);
   }
 
   private gauges({ registry }: Metrics): void {

@@ -7,6 +7,7 @@ import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { PeerAudit } from './peer-audit.service.js';
+import { Enforcement } from './enforcement.service.js';
 import { InvariantsRepository } from './invariants.repository.js';
 import { Invariants } from './invariants.service.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
@@ -33,6 +34,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     WireGuardModule,
   ],
   providers: [
+    Enforcement,
     Access,
     Applying,
     DesiredPeersRepository,
@@ -51,6 +53,6 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Traffic,
     TrafficRepository,
   ],
-  exports: [Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport, Traffic],
+  exports: [Enforcement, Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport, Traffic],
 })
 export class PeersModule {}

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { Accounts, type Principal, type User } from '#auth';
 import { DAY_MS } from '#kernel';
 import { Subscriptions } from '#subscriptions';
+import { SYSTEM } from '#platform';
 import { HostProvider, Providers } from '#wireguard';
 import { FakeWgHost } from '../../../test/fakes/wg-host.js';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
@@ -81,7 +82,7 @@ async function sell(userId: number, { limitGb = 1, days = 30, rank = 0 }: Sold =
      VALUES ($1, 9.99, $2, $3, $4, now()) RETURNING id`,
     [`Tariff ${++sequence}`, days, limitGb, rank],
   );
-  await open.rooms.get(Subscriptions).assign(userId, tariff?.id ?? 0);
+  await open.rooms.get(Subscriptions).assign(SYSTEM, userId, tariff?.id ?? 0);
   return tariff?.id ?? 0;
 }
 
@@ -233,12 +234,12 @@ describe('whoever has used up the traffic of his period', () => {
     const peer = await device(by);
     await move(peer, GIGABYTE);
     const accounts = open.rooms.get(Accounts);
-    await accounts.setStatus(by.user.id, 'blocked');
+    await accounts.setStatus(SYSTEM, by.user.id, 'blocked');
     expect(await standing(by, peer)).toBe('no_access');
     open.clock.advance({ days: 30 });
     expect(await enforce()).toBe(0);
     expect(await standing(by, peer)).toBe('no_access');
-    await accounts.setStatus(by.user.id, 'active');
+    await accounts.setStatus(SYSTEM, by.user.id, 'active');
     await open.rooms.get(Applying).applyAll();
     expect(await standing(by, peer)).toBe('active');
   });

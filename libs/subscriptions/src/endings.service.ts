@@ -111,8 +111,7 @@ export class Endings {
           cause: 'clock',
         })),
       );
-      for (const userId of new Set(ended.map((subscription) => subscription.userId)))
-        await this.changes.announce(userId);
+      await this.changes.announceAll([...new Set(ended.map(({ userId }) => userId))]);
       return ended.length;
     });
   }

@@ -21,6 +21,8 @@ export interface StoreStanding {
   readonly tariffId: number;
   readonly state: SubscriptionState;
   readonly startedAt: Date;
+  /** When the period that is paid for began: traffic is counted from there. */
+  readonly periodStartedAt: Date | null;
   readonly endedAt: Date | null;
   readonly accessUntil: Date | null;
   readonly graceUntil: Date | null;
@@ -139,6 +141,7 @@ export class SubscriptionsRepository {
       tariffId: row.tariffId,
       state: row.state,
       startedAt: row.startedAt,
+      periodStartedAt: row.periodStartedAt,
       endedAt: row.endedAt,
       accessUntil: row.accessUntil,
       graceUntil: row.graceUntil,

@@ -235,6 +235,7 @@ function isUnchanged(before: StoreStanding, now: StoreStanding): boolean {
       standing.tariffId,
       standing.state,
       standing.startedAt,
+      standing.periodStartedAt,
       standing.endedAt,
       standing.accessUntil,
       standing.graceUntil,

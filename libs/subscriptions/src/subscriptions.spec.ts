@@ -18,8 +18,8 @@ let sequence = 0;
 beforeAll(async () => {
   open = await openRooms([SubscriptionsModule]);
   subscriptions = open.rooms.get(Subscriptions);
-  open.rooms.get(AccessChanges).observe((userId) => {
-    announced.push(userId);
+  open.rooms.get(AccessChanges).observe((userIds) => {
+    announced.push(...userIds);
     return Promise.resolve();
   });
 });

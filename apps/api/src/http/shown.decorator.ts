@@ -37,14 +37,11 @@ export function ShownInstant(options: ShownOptions = {}): PropertyDecorator {
 export function ShownMoney({ digits = 2, ...options }: ShownOptions & { digits?: number } = {}): PropertyDecorator {
   const fraction = digits === 2 ? '2' : `2,${digits}`;
   return shown({ type: 'string', pattern: String.raw`^\d+\.\d{${fraction}}$`, example: '9.99' }, options);
+}
+
 /** A day: `2026-11-22`. */
 export function ShownDay(options: ShownOptions = {}): PropertyDecorator {
   return shown({ type: 'string', format: 'date', example: '2026-11-22' }, options);
-}
-
-/** A decimal string with two digits after the point. */
-export function ShownMoney(options: ShownOptions = {}): PropertyDecorator {
-  return shown({ type: 'string', pattern: String.raw`^\d+\.\d{2}$`, example: '9.99' }, options);
 }
 
 export function ShownUuid(options: ShownOptions = {}): PropertyDecorator {

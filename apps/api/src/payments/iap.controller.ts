@@ -3,6 +3,7 @@ import { ApiBody, ApiTags } from '@nestjs/swagger';
 import { type Principal } from '#auth';
 import { Intake, Redeeming } from '#iap';
 import { Clock } from '#kernel';
+import { Traffic } from '#peers';
 import { Caller } from '../http/access.guard.js';
 import { Operation } from '../http/operation.decorator.js';
 import { AppleNotificationIn, IapVerifyIn, IapVerifyOut, StoreWebhookOut } from './iap.dto.js';
@@ -32,6 +33,7 @@ export class IapController {
   constructor(
     private readonly redeeming: Redeeming,
     private readonly intake: Intake,
+    private readonly traffic: Traffic,
     private readonly clock: Clock,
   ) {}
 
@@ -57,7 +59,9 @@ export class IapController {
   })
   async verifyPurchase(@Caller() caller: Principal, @Body() body: IapVerifyIn): Promise<IapVerifyOut> {
     const redemption = await this.redeeming.redeem(caller, IapVerifyIn.toReceipt(body));
-    return IapVerifyOut.from(redemption, caller.user.id, this.clock.now());
+    const { subscription } = redemption;
+    const allowance = subscription === null ? null : await this.traffic.allowance(subscription);
+    return IapVerifyOut.from(redemption, caller.user.id, this.clock.now(), allowance);
   }
 
   @Post('webhook/app_store')

@@ -1,5 +1,6 @@
 import { invalidField } from '#kernel';
 import { type Receipt, type Redemption, REDEMPTION_STATUSES } from '#iap';
+import { type Allowance } from '#peers';
 import { SubscriptionOut } from '../auth/auth.dto.js';
 import { GivenText } from '../http/given.decorator.js';
 import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownObject, ShownText } from '../http/shown.decorator.js';
@@ -92,7 +93,7 @@ export class IapVerifyOut {
   @ShownObject(() => SubscriptionOut, { nullable: true })
   subscription: SubscriptionOut | null;
 
-  static from(redemption: Redemption, userId: number, now: Date): IapVerifyOut {
+  static from(redemption: Redemption, userId: number, now: Date, allowance: Allowance | null): IapVerifyOut {
     const { payment, subscription, status } = redemption;
     return {
       valid: redemption.isValid,
@@ -104,7 +105,7 @@ export class IapVerifyOut {
       expires_at: subscription?.endedAt?.toISOString() ?? null,
       duplicate_subscription: redemption.isDuplicate,
       payment: payment === null ? null : PaymentOut.from(payment),
-      subscription: subscription === null ? null : SubscriptionOut.from(subscription, now),
+      subscription: subscription === null ? null : SubscriptionOut.from(subscription, now, allowance),
     };
   }
 }
