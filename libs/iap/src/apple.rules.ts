@@ -1,4 +1,4 @@
-import { addDays } from '#kernel';
+import { addDays, DAY_MS } from '#kernel';
 import { moneyOfParts, shareOf } from './amount.rules.js';
 import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import { later, mergeById } from './facts.rules.js';
@@ -29,10 +29,10 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
   const current = currentOf(facts);
   if (current === null) return NOTHING_BOUGHT;
   const terms = catalogue(current.productId, null);
-  const { renewal } = facts;
+  const renewal = renewalOf(facts, current);
   const endsAt = endOf(current, terms);
   const isRenewable = current.expiresDate !== null;
-  const graceUntil = isRenewable && renewal?.isInBillingRetry === true ? instant(renewal.gracePeriodExpiresDate) : null;
+  const graceUntil = graceOf(current, renewal);
   const standing = {
     tariffId: terms?.tariffId ?? null,
     productId: current.productId,
@@ -40,7 +40,7 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
     startedAt: new Date(startOf(facts)),
     periodStartedAt: new Date(periodStartOf(facts, current, at)),
     endsAt,
-    accessUntil: latest(endsAt, graceUntil),
+    accessUntil: graceUntil ?? endsAt,
     graceUntil,
     autoRenewing: isRenewable && renewal?.willRenew !== false,
     isTrial: current.offerDiscountType === 'FREE_TRIAL',
@@ -156,6 +156,21 @@ function endOf({ type, expiresDate, purchaseDate }: AppleTransaction, terms: Pro
   return terms.kind === 'lifetime' || terms.durationDays === 0 ? null : addDays(bought, terms.durationDays);
 }
 
+/**
+ * What is to come after the current transaction; null when nothing is known of that. What was signed before it was bought is about
+ * the period before it: a failed charge, a cancellation that the customer has since thought better of. A renewal that is charged
+ * early is signed up to a day before the period that it pays for.
+ */
+function renewalOf({ renewal }: AppleFacts, { purchaseDate }: AppleTransaction): AppleRenewal | null {
+  return renewal === null || renewal.signedDate < purchaseDate - DAY_MS ? null : renewal;
+}
+
+/** Until when a failed charge does no harm; null where none failed, or the grace is that of an earlier period. */
+function graceOf({ expiresDate }: AppleTransaction, renewal: AppleRenewal | null): Date | null {
+  const until = renewal?.isInBillingRetry === true ? renewal.gracePeriodExpiresDate : null;
+  return expiresDate === null || until === null || until <= expiresDate ? null : new Date(until);
+}
+
 function pendingTariffOf(current: AppleTransaction, renewal: AppleRenewal | null, catalogue: Catalogue): number | null {
   const next = renewal?.autoRenewProductId ?? null;
   if (next === null || next === current.productId || renewal?.willRenew === false) return null;
@@ -182,13 +197,4 @@ function byTime(left: AppleTransaction, right: AppleTransaction): number {
     left.transactionId.length - right.transactionId.length ||
     (left.transactionId < right.transactionId ? -1 : 1)
   );
-}
-
-function instant(milliseconds: number | null): Date | null {
-  return milliseconds === null ? null : new Date(milliseconds);
-}
-
-/** The later of two ends, where the first may be none at all (for life) and the second may be missing. */
-function latest(end: Date | null, other: Date | null): Date | null {
-  return end === null || other === null || other <= end ? end : other;
 }
