@@ -51,7 +51,7 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
   const over = { ...standing, autoRenewing: false, pendingTariffId: null };
   if (current.revocationDate !== null) {
     const revokedAt = new Date(current.revocationDate);
-    const isFamily = current.revocationType === 'FAMILY_REVOKE' || current.ownership === 'FAMILY_SHARED';
+    const isFamily = isFamilyMatter(current);
     return {
       ...over,
       state: isFamily ? 'revoked' : 'refunded',
@@ -110,14 +110,23 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
   });
 }
 
-/** The transaction that says what is had now: the latest that no upgrade took the place of. */
+/**
+ * The transaction that says what is had now: the latest that no upgrade took the place of. A renewal that was charged early and
+ * refunded before its period began takes nothing of the period that runs.
+ */
 export function currentOf({ transactions }: AppleFacts): AppleTransaction | null {
-  return (
-    transactions
-      .filter(({ isUpgraded }) => !isUpgraded)
-      .toSorted(byTime)
-      .at(-1) ?? null
-  );
+  const lasting = transactions.filter(({ isUpgraded }) => !isUpgraded).toSorted(byTime);
+  return lasting.findLast((transaction) => !wasRefundedUnused(transaction)) ?? lasting.at(-1) ?? null;
+}
+
+function wasRefundedUnused(transaction: AppleTransaction): boolean {
+  const { revocationDate, purchaseDate } = transaction;
+  return revocationDate !== null && revocationDate < purchaseDate && !isFamilyMatter(transaction);
+}
+
+/** Whether its end is the end of sharing rather than of a payment. */
+function isFamilyMatter({ revocationType, ownership }: AppleTransaction): boolean {
+  return revocationType === 'FAMILY_REVOKE' || ownership === 'FAMILY_SHARED';
 }
 
 const NOTHING_BOUGHT: Standing = {
