@@ -7,7 +7,13 @@ export function moneyOfParts(parts: bigint, digits: number): Money {
   return `${text.slice(0, -digits)}.${fraction}`;
 }
 
-/** A share of an amount in thousandths of a unit; the share is in thousandths of a percent (100000 = all). Halves are rounded up. */
-export function shareOf(thousandths: bigint, share: bigint): bigint {
-  return (thousandths * share * 2n + 100_000n) / 200_000n;
+/** Money as a number of parts of a unit: "9.99" = 9990 thousandths. Digits beyond those are left out. */
+export function partsOfMoney(money: Money, digits: number): bigint {
+  const [units = '0', fraction = ''] = money.split('.');
+  return BigInt(units + fraction.slice(0, digits).padEnd(digits, '0'));
+}
+
+/** A share of an amount in parts of a unit; the share is in thousandths of a percent (100000 = all). Halves are rounded up. */
+export function shareOf(parts: bigint, share: bigint): bigint {
+  return (parts * share * 2n + 100_000n) / 200_000n;
 }

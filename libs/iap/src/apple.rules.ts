@@ -1,16 +1,23 @@
-import { addDays, DAY_MS } from '#kernel';
-import { moneyOfParts, shareOf } from './amount.rules.js';
+import { addDays, DAY_MS, type Money } from '#kernel';
+import { moneyOfParts, partsOfMoney, shareOf } from './amount.rules.js';
 import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import { later, mergeById } from './facts.rules.js';
 import { type Catalogue, type ProductTerms, type PurchasePayment, type Standing } from './purchase.js';
 
+/** All of it, in thousandths of a percent. */
 const WHOLE = 100_000;
+/** Apple counts money in thousandths of a unit, whatever the currency. */
+const DIGITS = 3;
 const ENDED_REASONS: Readonly<Record<number, string>> = {
   1: 'voluntary',
   2: 'billing',
   3: 'price_increase',
   4: 'product_not_for_sale',
+  5: 'other',
 };
+
+/** What Apple sets no end to, and may be had for a time all the same. */
+const ENDLESS_TYPES: ReadonlySet<string> = new Set(['Non-Renewing Subscription', 'Consumable']);
 
 export const NOTHING_OF_APPLE: AppleFacts = { provider: 'apple', transactions: [], renewal: null };
 
@@ -78,24 +85,14 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
     const terms = catalogue(transaction.productId, null);
     const isTrial = transaction.offerDiscountType === 'FREE_TRIAL';
     const paid = transaction.price ?? (isTrial ? 0 : null);
-    const amount = paid === null ? (terms?.price ?? '0.00') : moneyOfParts(BigInt(paid), 3);
-    const refund =
-      transaction.revocationDate === null || transaction.isUpgraded
-        ? null
-        : {
-            amount:
-              paid === null
-                ? amount
-                : moneyOfParts(shareOf(BigInt(paid), BigInt(transaction.revocationPercentage ?? WHOLE)), 3),
-            at: new Date(transaction.revocationDate),
-            reason: refundReason(transaction),
-          };
+    const amount = paid === null ? (terms?.price ?? '0.00') : moneyOfParts(BigInt(paid), DIGITS);
+    const refund = refundOf(transaction, amount);
     return {
       reference: transaction.transactionId,
       kind: kindOf(transaction, all[index - 1]),
       amount,
       currency: transaction.currency ?? terms?.currency ?? 'USD',
-      status: refund === null ? 'completed' : 'refunded',
+      status: refund === null || isMadeUpFor(transaction) ? 'completed' : 'refunded',
       paidAt: new Date(transaction.purchaseDate),
       periodStart: new Date(transaction.purchaseDate),
       periodEnd: endOf(transaction, terms),
@@ -156,12 +153,15 @@ function periodStartOf({ transactions }: AppleFacts, current: AppleTransaction, 
   return begun.toSorted(byTime).at(-1)?.purchaseDate ?? current.purchaseDate;
 }
 
-/** Null = for life. What Apple sets no end to lasts as its tariff says; of a consumable nothing lasts unless a tariff says so. */
+/**
+ * Null = for life. What Apple sets no end to lasts as its tariff says; of a consumable nothing lasts unless a tariff says so, and of
+ * a type that we have never heard of nothing does.
+ */
 function endOf({ type, expiresDate, purchaseDate }: AppleTransaction, terms: ProductTerms | null): Date | null {
   if (expiresDate !== null) return new Date(expiresDate);
   if (type === 'Non-Consumable') return null;
   const bought = new Date(purchaseDate);
-  if (terms === null) return bought;
+  if (terms === null || !ENDLESS_TYPES.has(type)) return bought;
   return terms.kind === 'lifetime' || terms.durationDays === 0 ? null : addDays(bought, terms.durationDays);
 }
 
@@ -193,6 +193,24 @@ function kindOf(transaction: AppleTransaction, previous: AppleTransaction | unde
     return transaction.transactionReason === 'RENEWAL' ? 'renewal' : 'purchase';
   }
   return previous === undefined ? 'purchase' : 'renewal';
+}
+
+/** What came back of an amount, at the instant it did; null when nothing did. */
+function refundOf(transaction: AppleTransaction, amount: Money): PurchasePayment['refund'] {
+  const { revocationDate, revocationPercentage } = transaction;
+  if (revocationDate === null || transaction.revocationType === 'FAMILY_REVOKE') return null;
+  if (isMadeUpFor(transaction) && revocationPercentage === null) return null;
+  const share = BigInt(revocationPercentage ?? WHOLE);
+  return {
+    amount: moneyOfParts(shareOf(partsOfMoney(amount, DIGITS), share), DIGITS),
+    at: new Date(revocationDate),
+    reason: refundReason(transaction),
+  };
+}
+
+/** An upgrade gives back what was left of the period it cuts short: that period was paid, unless all of it was refunded. */
+function isMadeUpFor({ isUpgraded, revocationType }: AppleTransaction): boolean {
+  return isUpgraded && revocationType !== 'REFUND_FULL';
 }
 
 function refundReason({ revocationReason }: AppleTransaction): string {
