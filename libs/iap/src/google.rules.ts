@@ -25,14 +25,21 @@ export const NOTHING_OF_GOOGLE: GoogleFacts = {
   supersededBy: null,
 };
 
+/** Far above every counter of ours and every instant in milliseconds, and twice it is still an exact number. */
+const OUTWEIGHS = 4e15;
+
 /** Adds what was learnt to what is known. Order and repetition make no difference; what was voided, revoked or replaced stays so. */
 export function mergeGoogle(facts: GoogleFacts, news: Partial<GoogleFacts>): GoogleFacts {
   const asked = (value: { readonly seq: number }): number => value.seq;
-  const weight = ({ isPartial, at }: GoogleVoid): number => (isPartial ? 0 : 1e15) - at; // all of it beats a part; the first time counts
+  // An answer beats that there was none: what was paid is not forgotten when we may no longer ask.
+  const answered = ({ state, seq }: GoogleOrder): number => (state === null ? 0 : OUTWEIGHS) + seq;
+  // All of it beats a part, then a reason beats none, then the first time counts.
+  const weight = ({ isPartial, reason, at }: GoogleVoid): number =>
+    (isPartial ? 0 : OUTWEIGHS) + (reason === null ? 0 : OUTWEIGHS / 2) - at;
   return {
     provider: 'google',
     snapshot: later(facts.snapshot, news.snapshot ?? null, asked),
-    orders: mergeById(facts.orders, news.orders ?? [], ({ orderId }) => orderId, asked),
+    orders: mergeById(facts.orders, news.orders ?? [], ({ orderId }) => orderId, answered),
     voids: mergeById(facts.voids, news.voids ?? [], ({ orderId }) => orderId, weight),
     revokedAt: earliest(facts.revokedAt, news.revokedAt ?? null),
     supersededBy: [facts.supersededBy, news.supersededBy ?? null].reduce((one, other) =>
