@@ -8,7 +8,7 @@ import {
   type GoogleSnapshot,
   type GoogleVoid,
 } from './google-facts.js';
-import { type Catalogue, type PurchasePayment, type Standing } from './purchase.js';
+import { type Catalogue, type ProductTerms, type PurchasePayment, type Standing } from './purchase.js';
 
 /**
  * For up to 24 h after a failed renewal, 48 h before a hold, Play goes on saying ACTIVE with an end in the past and sends nothing:
@@ -96,10 +96,10 @@ function standingOf(
   at: Date,
 ): Candidate {
   const terms = catalogue(item.productId, item.basePlanId);
-  const startedAt = new Date(snapshot.startTime ?? 0);
-  const endsAt = endOf(snapshot, item, terms?.kind === 'nonrenewing' ? terms.durationDays : 0);
-  const silentGrace = snapshot.state === 'ACTIVE' && item.autoRenews === true && endsAt !== null;
-  const accessUntil = silentGrace ? addSeconds(endsAt, SILENT_GRACE_SECONDS) : endsAt;
+  const startedAt = snapshot.startTime === null ? null : new Date(snapshot.startTime);
+  const endsAt = endOf(snapshot, item, terms);
+  const goesOn = snapshot.state === 'ACTIVE' && item.autoRenews === true && item.expiryTime !== null && endsAt !== null;
+  const accessUntil = goesOn ? addSeconds(endsAt, SILENT_GRACE_SECONDS) : endsAt;
   const { state, endedReason } = stateOf(facts, snapshot, item, accessUntil, at);
   const isOver = ['expired', 'refunded', 'revoked', 'superseded', 'void'].includes(state);
   const grants = ['trial', 'active', 'cancelled', 'grace'].includes(state);
@@ -169,19 +169,25 @@ function subscriptionState({ state }: GoogleSnapshot, item: GoogleItem): Subscri
   }
 }
 
+/** The states of productsv2. One we have never heard of grants nothing, and says nothing of money. */
 function productState({ orders }: GoogleFacts, state: string): SubscriptionState {
   if (state === 'PURCHASED') return 'active';
   if (state === 'PENDING') return 'pending';
+  if (state !== 'CANCELLED') return 'expired';
   const wasPaid = orders.some(
     (order) => order.state !== null && order.state !== 'PENDING' && order.state !== 'CANCELED',
   );
   return wasPaid ? 'refunded' : 'void';
 }
 
-function endOf({ kind, startTime }: GoogleSnapshot, item: GoogleItem, durationDays: number): Date | null {
+/** Null = for life: a one-time product lasts as its tariff says. A subscription without an end is none. */
+function endOf({ kind, startTime }: GoogleSnapshot, item: GoogleItem, terms: ProductTerms | null): Date | null {
   if (item.expiryTime !== null) return new Date(item.expiryTime);
-  if (kind === 'subscription') return new Date(startTime ?? 0); // a subscription without an end is none
-  return durationDays === 0 ? null : addDays(new Date(startTime ?? 0), durationDays);
+  const bought = new Date(startTime ?? 0);
+  if (kind === 'subscription') return bought;
+  return terms === null || terms.kind === 'lifetime' || terms.durationDays === 0
+    ? null
+    : addDays(bought, terms.durationDays);
 }
 
 function paymentWithoutOrder(
