@@ -75,10 +75,15 @@ export function deriveGoogle(facts: GoogleFacts, catalogue: Catalogue, at: Date)
 /** The money that moved: one payment for each order; one named after the purchase where Play has no order for it. */
 export function paymentsOfGoogle(facts: GoogleFacts, key: string, catalogue: Catalogue): readonly PurchasePayment[] {
   const { snapshot, orders } = facts;
-  const [item] = snapshot?.items ?? [];
-  if (snapshot === null || item === undefined) return [];
-  if (orders.length === 0) return [paymentWithoutOrder(snapshot, item, key, catalogue)];
-  const inTime = orders.toSorted((left, right) => left.createTime - right.createTime);
+  if (snapshot === null) return [];
+  const [item] = snapshot.items;
+  if (orders.length === 0) {
+    const isOrderAwaited = snapshot.items.some(({ orderId }) => orderId !== null);
+    return item === undefined || isOrderAwaited ? [] : [paymentWithoutOrder(snapshot, item, key, catalogue)];
+  }
+  const inTime = orders.toSorted(
+    (left, right) => left.createTime - right.createTime || (left.orderId < right.orderId ? -1 : 1),
+  );
   return inTime.map((order, index) => paymentOfOrder(facts, snapshot, order, inTime[index - 1], catalogue));
 }
 
@@ -228,8 +233,9 @@ function paymentOfOrder(
 ): PurchasePayment {
   const terms = catalogue(order.productId, order.basePlanId);
   const isTrial = order.phase === 'trial';
-  const estimate = isTrial ? { amount: '0.00', currency: order.price?.currency ?? 'USD' } : order.price;
-  const paid = order.total ?? estimate ?? { amount: terms?.price ?? '0.00', currency: terms?.currency ?? 'USD' };
+  const currency = order.price?.currency ?? terms?.currency ?? 'USD';
+  const estimate = isTrial ? { amount: '0.00', currency } : order.price;
+  const paid = order.total ?? estimate ?? { amount: terms?.price ?? '0.00', currency };
   const refund = refundOf(facts, order, paid.amount);
   return {
     reference: order.orderId,
@@ -238,7 +244,8 @@ function paymentOfOrder(
     currency: paid.currency,
     status: orderStatus(facts, order),
     paidAt: new Date(order.createTime),
-    periodStart: new Date(previous?.expiryTime ?? order.createTime),
+    // A renewal pays from the end of the period before it on; one that comes after a hold, from when it was paid.
+    periodStart: new Date(Math.max(previous?.expiryTime ?? 0, order.createTime)),
     periodEnd: order.expiryTime === null ? null : new Date(order.expiryTime),
     productId: order.productId,
     tariffId: terms?.tariffId ?? null,
