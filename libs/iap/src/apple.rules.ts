@@ -116,9 +116,9 @@ export function currentOf({ transactions }: AppleFacts): AppleTransaction | null
   return lasting.findLast((transaction) => !wasRefundedUnused(transaction)) ?? lasting.at(-1) ?? null;
 }
 
-function wasRefundedUnused(transaction: AppleTransaction): boolean {
-  const { revocationDate, purchaseDate } = transaction;
-  return revocationDate !== null && revocationDate < purchaseDate && !isFamilyMatter(transaction);
+function wasRefundedUnused({ revocationDate, revocationType, purchaseDate, ownership }: AppleTransaction): boolean {
+  const isRefund = ownership === 'PURCHASED' && (revocationType ?? 'REFUND_').startsWith('REFUND_');
+  return isRefund && revocationDate !== null && revocationDate < purchaseDate;
 }
 
 /** Whether its end is the end of sharing rather than of a payment. */
