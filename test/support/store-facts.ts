@@ -1,4 +1,5 @@
 import { DAY_MS } from '#kernel';
+import { grantsAccess } from '#subscriptions';
 import { type AppleFacts, type AppleRenewal, type AppleTransaction } from '../../libs/iap/src/apple-facts.js';
 import {
   type GoogleFacts,
@@ -6,7 +7,7 @@ import {
   type GoogleOrder,
   type GoogleSnapshot,
 } from '../../libs/iap/src/google-facts.js';
-import { type Catalogue, type ProductTerms } from '../../libs/iap/src/purchase.js';
+import { type Catalogue, type ProductTerms, type Standing } from '../../libs/iap/src/purchase.js';
 
 /** What is sold in the tests of purchases, by product or by `product:plan`. */
 export const TERMS = {
@@ -154,6 +155,11 @@ export function googleFacts(change: Partial<GoogleFacts> = {}): GoogleFacts {
     supersededBy: null,
     ...change,
   };
+}
+
+/** Whether a purchase lets its owner use the VPN: the rule of subscriptions, and that a tariff has the product. */
+export function hasAccess({ tariffId, startedAt, ...standing }: Standing, at: Date): boolean {
+  return tariffId !== null && startedAt !== null && grantsAccess({ ...standing, startedAt }, at);
 }
 
 function terms(change: Partial<ProductTerms>): ProductTerms {
