@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-// Past the door of the room: what a store says never leaves it, and a story is told to its rules alone.
 import { type AppleRenewal, type AppleTransaction } from '../../libs/iap/src/apple-facts.js';
 import { mergeApple, NOTHING_OF_APPLE } from '../../libs/iap/src/apple.rules.js';
 import {
@@ -20,7 +19,7 @@ import {
   googleSnapshot,
   hasAccess,
   TERMS,
-} from '../support/store-facts.js';
+} from './store-facts.js';
 
 /** A day or a minute of UTC: `2026-01-31`, `2026-01-31 18:00`. */
 export type Moment = string;

@@ -6,7 +6,7 @@ import {
   catalogue,
   day,
   onDay,
-} from '../../../test/support/store-facts.js';
+} from '../../../test/histories/store-facts.js';
 import { type AppleFacts, type AppleTransaction } from './apple-facts.js';
 import { currentOf, deriveApple, mergeApple, NOTHING_OF_APPLE, paymentsOfApple } from './apple.rules.js';
 import { type PurchasePayment, type Standing } from './purchase.js';

@@ -7,7 +7,7 @@ import {
   googleOrder,
   googleSnapshot,
   onDay,
-} from '../../../test/support/store-facts.js';
+} from '../../../test/histories/store-facts.js';
 import { type GoogleFacts, type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
 import { deriveGoogle, mergeGoogle, NOTHING_OF_GOOGLE, paymentsOfGoogle } from './google.rules.js';
 import { type PurchasePayment, type Standing } from './purchase.js';

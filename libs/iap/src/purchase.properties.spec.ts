@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DAY_MS } from '#kernel';
-import { APPLE_DEEDS, AppStoreLife } from '../../../test/support/app-store-life.js';
-import { PLAY_DEEDS, PlayLife } from '../../../test/support/play-life.js';
+import { APPLE_DEEDS, AppStoreLife } from '../../../test/histories/app-store-life.js';
+import { PLAY_DEEDS, PlayLife } from '../../../test/histories/play-life.js';
 import {
   appleRenewal,
   appleTransaction,
@@ -12,7 +12,7 @@ import {
   googleSnapshot,
   hasAccess,
   onDay,
-} from '../../../test/support/store-facts.js';
+} from '../../../test/histories/store-facts.js';
 import { partsOfMoney } from './amount.rules.js';
 import { type AppleFacts, type AppleNews } from './apple-facts.js';
 import { mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';

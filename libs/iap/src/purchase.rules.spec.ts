@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { type SubscriptionState } from '#subscriptions';
-import { type AppleDeed, AppStoreLife } from '../../../test/support/app-store-life.js';
-import { type PlayDeed, PlayLife, type PlayPlan } from '../../../test/support/play-life.js';
+import { type AppleDeed, AppStoreLife } from '../../../test/histories/app-store-life.js';
+import { type PlayDeed, PlayLife, type PlayPlan } from '../../../test/histories/play-life.js';
 import {
   appleFacts,
   appleRenewal,
@@ -9,7 +9,7 @@ import {
   catalogue,
   day,
   onDay,
-} from '../../../test/support/store-facts.js';
+} from '../../../test/histories/store-facts.js';
 import { mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { derive, paymentsOf } from './purchase.rules.js';
