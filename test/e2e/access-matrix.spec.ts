@@ -26,6 +26,9 @@ const everybody = [200, 200, 200, 200, 200] as const;
 const users = [401, 200, 200, 200, 403] as const;
 const ownerAndAdmin = [401, 200, 403, 200, 403] as const;
 const admins = [401, 403, 403, 200, 403] as const;
+const adminsOfNothing = [401, 403, 403, 404, 403] as const;
+const stores = [503, 503, 503, 503, 503] as const;
+const NOTIFICATION = { signedPayload: 'eyJ.eyJ.x' };
 
 /** Security page 3.7, complete: a route of the document that is not in here fails the test. */
 const MATRIX: Readonly<Record<string, Row>> = {
@@ -74,6 +77,16 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({}),
     statuses: [404, 404, 404, 404, 404], // a signature is asked for, once there is such a provider; tokens are not looked at
   },
+  // The stores are not set up here: who is let in is told so.
+  verifyPurchase: {
+    path: () => '/payments/iap_verify',
+    body: () => ({ receipt: '2000000123456789', provider: 'app_store' }),
+    statuses: [401, 503, 503, 503, 403],
+  },
+  takeAppStoreNotification: { path: () => '/payments/webhook/app_store', body: () => NOTIFICATION, statuses: stores },
+  takeAppleNotification: { path: () => '/payments/webhook/apple', body: () => NOTIFICATION, statuses: stores },
+  takeGoogleNotification: { path: () => '/payments/webhook/google', body: () => ({}), statuses: stores },
+  takeGooglePlayNotification: { path: () => '/payments/webhook/google_play', body: () => ({}), statuses: stores },
   getRevenue: { path: () => '/admin/payments/summary', statuses: admins },
   createMyPeer: { path: () => '/vpn_peers/self', body: () => ({}), statuses: [401, 200, 403, 403, 403] }, // the others have no subscription
   createPeer: { path: () => '/vpn_peers/', body: ({ owner }) => ({ user_id: owner.id }), statuses: ownerAndAdmin },
@@ -100,6 +113,16 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({ status: 'active' }),
     statuses: admins,
   },
+  listPurchases: { path: () => '/admin/iap/purchases', statuses: admins },
+  transferPurchase: {
+    path: () => '/admin/iap/purchases/7/transfer',
+    body: ({ owner }) => ({ user_id: owner.id, reason: 'asked for it' }),
+    statuses: adminsOfNothing,
+  },
+  reconcilePurchase: { path: () => '/admin/iap/purchases/7/reconcile', statuses: adminsOfNothing },
+  refundPurchase: { path: () => '/admin/iap/purchases/7/refund', statuses: adminsOfNothing },
+  listStoreEvents: { path: () => '/admin/iap/events', statuses: admins },
+  replayStoreEvent: { path: () => '/admin/iap/events/7/replay', statuses: adminsOfNothing },
   listAudit: { path: () => '/admin/audit', statuses: admins },
   listTraffic: { path: ({ owner }) => `/admin/traffic?user_id=${owner.id}`, statuses: admins },
   listServers: { path: () => '/servers', statuses: everybody },

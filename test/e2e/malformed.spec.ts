@@ -31,7 +31,8 @@ describe(`${REQUESTS} malformed requests made from openapi.json (seed ${SEED})`,
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
         const text = JSON.stringify(answer.body);
         const leaks = /at .*\.(ts|js):|SELECT |INSERT |node_modules|QueryFailed|constraint|127\.0\.0\.1/.test(text);
-        if (answer.status >= 500 || leaks)
+        const isOff = answer.status === 503 && answer.body.code === 'store_not_configured'; // the stores are not set up here
+        if ((answer.status >= 500 && !isOff) || leaks)
           bad.push({ request: { ...request, body: body?.slice(0, 300) }, status: answer.status, text });
       }
     };

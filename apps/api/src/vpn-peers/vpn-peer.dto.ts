@@ -138,9 +138,9 @@ export class VpnPeerOut {
   @ShownChoice('PeerStatus', PEER_STATUSES, { example: 'active' })
   status: string;
 
-  @ShownChoice('SuspendedReason', SUSPENDED_REASONS, {
+  @ShownText({
     nullable: true,
-    description: 'Why it is suspended; null when it is not',
+    description: `Why it is suspended: ${SUSPENDED_REASONS.join(' or ')}; null when it is not`,
     example: null,
   })
   suspended_reason: string | null;
