@@ -398,6 +398,17 @@ describe('whether certificates are revoked', () => {
     expect(await metrics.render()).toContain('iap_ocsp_soft_failures_total 1');
   });
 
+  it('is not asked again for a minute when nobody answered: each question would hold up what was told', async () => {
+    const { signedPayload } = apple.subscribe(MONTHLY);
+    apple.fault('ocsp', { kind: 'drop', times: 2 });
+    await storefront.assertNotRevoked(signedPayload);
+    apple.certificateStatus = 'revoked';
+    clock.advance({ seconds: 59 });
+    await storefront.assertNotRevoked(signedPayload);
+    clock.advance({ seconds: 2 });
+    expect(await codeOf(storefront.assertNotRevoked(signedPayload))).toBe('store_signature_invalid');
+  });
+
   it('must be answered where the operator says so', async () => {
     const strict = await configured({ APPLE_OCSP: 'hard' });
     const { signedPayload } = apple.subscribe(MONTHLY);

@@ -75,6 +75,8 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 @Injectable()
 export class AppleStorefront implements OnModuleInit {
   private opened: Promise<Wires> | undefined;
+  /** Until when nobody is asked because nobody answers, in milliseconds since 1970: each question would cost 3 s. */
+  private unansweredUntil = 0;
   /** Chains that were asked about and found good: until when that is believed, in milliseconds since 1970. */
   private readonly good = new Map<string, number>();
 
@@ -138,11 +140,16 @@ export class AppleStorefront implements OnModuleInit {
     await verifiers[environment].notification(signedPayload, AS_NOTIFICATION);
     const key = chain.slice(0, 2).join();
     if ((this.good.get(key) ?? 0) > this.clock.now().getTime()) return;
-    const answer = await verifiers[environment].revocation(chain);
+    const isSilent = mode === 'soft' && this.clock.now().getTime() < this.unansweredUntil;
+    const answer = isSilent ? 'unanswered' : await verifiers[environment].revocation(chain);
     if (answer === 'revoked') throw new DomainError('store_signature_invalid');
-    if (answer === 'good') this.remember(key);
-    else if (mode === 'soft') this.metrics.softFailure();
-    else throw new DomainError('store_unavailable', { retryAfterSeconds: UNANSWERED_RETRY_SECONDS });
+    if (answer === 'good') {
+      this.remember(key);
+      return;
+    }
+    if (mode === 'hard') throw new DomainError('store_unavailable', { retryAfterSeconds: UNANSWERED_RETRY_SECONDS });
+    this.metrics.softFailure();
+    if (!isSilent) this.unansweredUntil = this.clock.now().getTime() + UNANSWERED_RETRY_SECONDS * 1000;
   }
 
   /**

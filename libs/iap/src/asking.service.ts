@@ -18,6 +18,7 @@ const AT_ONCE = 4;
 const BATCH = 100;
 /** How long the job that ends things waits for the stores in one run, in milliseconds. */
 const PATIENCE_MS = 40_000;
+const BUSY_RETRY_SECONDS = 2;
 
 interface AskOptions {
   readonly mayEnd?: boolean;
@@ -29,6 +30,8 @@ interface AskOptions {
 /** Asks the stores what has become of purchases, and has what they say learnt. */
 @Injectable()
 export class Asking implements StoreKeeper, OnModuleInit {
+  private readonly running = new Map<number, Promise<void>>();
+
   constructor(
     private readonly uow: UnitOfWork,
     private readonly purchases: Purchases,
@@ -53,10 +56,17 @@ export class Asking implements StoreKeeper, OnModuleInit {
     return questions.length;
   }
 
-  /** Asks about one purchase at once, unless somebody is at it. @throws DomainError store_unavailable | store_not_configured */
-  async askAbout(id: number): Promise<void> {
-    const [question] = await this.repository.lease([id]);
-    if (question !== undefined) await this.ask(question, {});
+  /**
+   * Asks about one purchase at once. Whoever wants the same meanwhile waits for the same answer; if another instance is at it, it is
+   * to be tried again in a moment.
+   * @throws DomainError store_unavailable | store_not_configured
+   */
+  askAbout(id: number): Promise<void> {
+    const known = this.running.get(id);
+    if (known !== undefined) return known;
+    const asking = this.askLeased(id).finally(() => this.running.delete(id));
+    this.running.set(id, asking);
+    return asking;
   }
 
   /** Asks about all purchases that may still change, whatever is known. For an operator: `cli stores reconcile`. */
@@ -94,6 +104,12 @@ export class Asking implements StoreKeeper, OnModuleInit {
     const answer = await this.google.purchase(purchaseToken, seq);
     if (answer.state !== 'found') return answer.state;
     return this.learnFromGoogle(purchaseToken, seq, answer, options);
+  }
+
+  private async askLeased(id: number): Promise<void> {
+    const [question] = await this.repository.lease([id]);
+    if (question === undefined) throw new DomainError('store_unavailable', { retryAfterSeconds: BUSY_RETRY_SECONDS });
+    await this.ask(question, {});
   }
 
   /**

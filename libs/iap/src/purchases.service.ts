@@ -236,7 +236,8 @@ export class Purchases {
         graceUntil: standing.graceUntil,
         autoRenewing: standing.autoRenewing,
         isTrial: standing.isTrial,
-        cancelledAt: standing.cancelledAt,
+        // Apple dates it anew with all it signs: the first date is when it was cancelled.
+        cancelledAt: standing.cancelledAt === null ? null : (following?.cancelledAt ?? standing.cancelledAt),
         pendingTariffId: standing.pendingTariffId,
         endedReason: standing.endedReason,
       },

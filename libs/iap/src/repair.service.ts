@@ -94,8 +94,13 @@ export class Repair {
   private async readApple(environment: StoreEnvironment, since: Date, until: Date): Promise<number> {
     let found = 0;
     for await (const signedPayload of this.apple.failedNotifications(environment, since, until)) {
-      const notification = await this.apple.readNotification(signedPayload);
-      if (await this.events.insert(ofApple(notification, signedPayload))) found++;
+      try {
+        const notification = await this.apple.readNotification(signedPayload);
+        if (await this.events.insert(ofApple(notification, signedPayload))) found++;
+      } catch (error) {
+        if (!(error instanceof DomainError)) throw error;
+        this.log.warn({ code: error.code, environment }, 'a notification of the record could not be read'); // the rest is
+      }
     }
     if (found > 0) this.inbox.start();
     return found;
