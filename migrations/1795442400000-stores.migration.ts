@@ -95,6 +95,8 @@ export class Stores1795442400000 implements MigrationInterface {
         reached_at timestamptz NOT NULL
       );
 
+      ALTER TABLE users ADD COLUMN refund_data_consent boolean NOT NULL DEFAULT false;
+
       ALTER TABLE user_tariffs
         ADD COLUMN store_purchase_id integer,
         ADD COLUMN grace_until timestamptz,

@@ -42,6 +42,7 @@ const MATRIX: Readonly<Record<string, Row>> = {
   },
   login: { path: () => '/auth/login', body: ({ owner }) => owner, statuses: everybody },
   getMe: { path: () => '/auth/me', statuses: users },
+  updateMe: { path: () => '/auth/me', body: () => ({}), statuses: users },
   getMySubscription: { path: () => '/auth/me/subscription', statuses: users },
   promoteUser: { path: ({ owner }) => `/auth/admin/promote?user_id=${owner.id}`, statuses: [403, 403, 403, 200, 403] },
   assignTariff: {

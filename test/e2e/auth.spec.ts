@@ -25,6 +25,7 @@ describe('POST /auth/register', () => {
       google_id: null,
       app_account_token: expect.stringMatching(/^[0-9a-f-]{36}$/),
       locale: 'en',
+      refund_data_consent: false,
       created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     });
   });
@@ -78,6 +79,24 @@ describe('POST /auth/register', () => {
       headers: { 'accept-language': 'ru-RU' },
     });
     expect(body.locale).toBe('ru');
+  });
+});
+
+describe('PUT /auth/me', () => {
+  it('changes what is given, and leaves the rest', async () => {
+    const { token } = await api.user();
+    expect((await api.put('/auth/me', { locale: 'ru' }, token)).body).toMatchObject({
+      locale: 'ru',
+      refund_data_consent: false,
+    });
+    await api.put('/auth/me', { refund_data_consent: true, locale: null }, token);
+    expect((await api.get('/auth/me', token)).body).toMatchObject({ locale: 'ru', refund_data_consent: true });
+  });
+
+  it('takes no language that nothing is written in', async () => {
+    const { token } = await api.user();
+    const { status, body } = await api.put('/auth/me', { locale: 'fr' }, token);
+    expect([status, body.detail[0].loc]).toEqual([422, ['body', 'locale']]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Account } from '../support/api.js';
 import { MONTHLY, TestStores } from '../support/stores.js';
+import { until } from '../support/until.js';
 
 let stores: TestStores;
 beforeAll(async () => {
@@ -43,3 +44,20 @@ describe('a subscription bought in Google Play', () => {
     expect(await stores.subscription(user)).toMatchObject({ status: 'revoked' });
   });
 });
+
+describe('Apple is told', () => {
+  it('whose a purchase is that named nobody, so that all it sends later names him', async () => {
+    const user = await stores.api.user();
+    const bought = stores.apple.subscribe({ productId: MONTHLY });
+    await stores.verify(user, stores.apple.transactionJws(bought.transactionId));
+    const token = await stores.tokenOf(user);
+    await until(async () => (await namedIn(stores.apple.renew(bought.originalTransactionId))) === token || undefined);
+  });
+});
+
+/** Whom a notification's transaction names. */
+async function namedIn({ signedPayload }: { signedPayload: string }): Promise<string | undefined> {
+  const read = (jws: string): { appAccountToken?: string; data: { signedTransactionInfo: string } } =>
+    JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString());
+  return Promise.resolve(read(read(signedPayload).data.signedTransactionInfo).appAccountToken);
+}

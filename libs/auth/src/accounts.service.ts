@@ -19,6 +19,14 @@ export interface Registration {
   readonly locale: string;
 }
 
+/** What somebody may say about himself; what is left out stays. */
+export interface Preferences {
+  /** The language he is written to in. */
+  readonly locale?: string;
+  /** Whether a store may be told how much he used of what he wants his money back for. */
+  readonly refundDataConsent?: boolean;
+}
+
 export interface LoginAttempt {
   readonly email: string;
   readonly password: string;
@@ -53,6 +61,12 @@ export class Accounts {
     if (await this.users.exists(normalised)) throw new DomainError('email_already_registered');
     const hashedPassword = await this.passwords.hash(password);
     return this.users.insert({ email: normalised, hashedPassword, locale, createdAt: this.clock.now() });
+  }
+
+  /** Changes what is given and leaves the rest. */
+  async prefer(userId: number, preferences: Preferences): Promise<User> {
+    if (Object.keys(preferences).length > 0) await this.users.update(userId, preferences);
+    return this.users.get(userId);
   }
 
   /**

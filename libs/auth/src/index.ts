@@ -6,7 +6,7 @@
 export { actorOf } from './actor.js';
 export { AccessChanges, type AccessObserver } from './access-changes.js';
 export { ACCESS_TOKEN_RULES, type AccessClaims, type AccessToken, AccessTokens } from './access-tokens.service.js';
-export { Accounts } from './accounts.service.js';
+export { Accounts, type Preferences } from './accounts.service.js';
 export { AuthModule } from './auth.module.js';
 export { normaliseEmail } from './email.js';
 export { Promotion } from './promotion.service.js';

@@ -37,6 +37,9 @@ export class UserEntity implements User {
   @Column('varchar', { length: 2, default: 'en' })
   locale: string;
 
+  @Column('boolean', { name: 'refund_data_consent', default: false })
+  refundDataConsent: boolean;
+
   @Column('timestamptz', { name: 'created_at' })
   createdAt: Date;
 }

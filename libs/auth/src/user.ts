@@ -14,6 +14,8 @@ export interface User {
   readonly appAccountToken: string;
   /** The language he is written to in. */
   readonly locale: string;
+  /** He agreed that a store is told how much he used of what he wants his money back for. */
+  readonly refundDataConsent: boolean;
   readonly createdAt: Date;
 }
 

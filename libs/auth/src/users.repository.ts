@@ -22,7 +22,7 @@ const PRINCIPALS = {
   name: 'principals',
   text: `
     SELECT asked.place::int AS place, u.id, u.email, u.status, u.is_admin, u.is_verified, u.google_id, u.app_account_token,
-      u.locale, u.created_at
+      u.locale, u.refund_data_consent, u.created_at
     FROM unnest($1::int[], $2::uuid[]) WITH ORDINALITY AS asked (user_id, session_id, place)
     JOIN sessions s ON s.id = asked.session_id AND s.user_id = asked.user_id
     JOIN users u ON u.id = s.user_id
@@ -40,6 +40,7 @@ interface PrincipalRow {
   google_id: string | null;
   app_account_token: string;
   locale: string;
+  refund_data_consent: boolean;
   created_at: Date;
 }
 
@@ -108,7 +109,10 @@ export class UsersRepository {
     await this.uow.repository(UserEntity).update({ id, hashedPassword: from }, { hashedPassword: to });
   }
 
-  async update(id: number, change: { status?: UserStatus; isAdmin?: boolean }): Promise<void> {
+  async update(
+    id: number,
+    change: { status?: UserStatus; isAdmin?: boolean; locale?: string; refundDataConsent?: boolean },
+  ): Promise<void> {
     await this.uow.repository(UserEntity).update({ id }, change);
   }
 
@@ -158,6 +162,7 @@ function toPrincipal(row: PrincipalRow, sessionId: string): Principal {
       googleId: row.google_id,
       appAccountToken: row.app_account_token,
       locale: row.locale,
+      refundDataConsent: row.refund_data_consent,
       createdAt: row.created_at,
     },
   };

@@ -16,6 +16,7 @@ import { Purchases } from './purchases.service.js';
 import { PurchasesRepository } from './purchases.repository.js';
 import { Redeeming } from './redeeming.service.js';
 import { Repair } from './repair.service.js';
+import { Reporting } from './reporting.service.js';
 import { StoreEventEntity } from './store-event.entity.js';
 import { StoreEventsRepository } from './store-events.repository.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -47,6 +48,7 @@ import { Support } from './support.service.js';
     Inbox,
     Redeeming,
     Repair,
+    Reporting,
     Support,
   ],
   exports: [Redeeming, Intake, Inbox, Asking, Acknowledging, Repair, Support],

@@ -13,6 +13,7 @@ import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { type Claim, ownerOf } from './ownership.rules.js';
 import { type BoundBy, type Catalogue, type Facts, type Standing } from './purchase.js';
 import { derive, paymentsOf } from './purchase.rules.js';
+import { Reporting } from './reporting.service.js';
 import { type PurchaseChange, type PurchaseRow, PurchasesRepository } from './purchases.repository.js';
 import { nextCheckAt } from './schedule.rules.js';
 import { type PurchaseKey } from './store.js';
@@ -29,6 +30,8 @@ export interface Lesson {
   readonly replaces?: { readonly key: PurchaseKey; readonly purchaseToken: string };
   /** Who presents it. */
   readonly claim?: Claim;
+  /** Whose it is from now on: a person decided. */
+  readonly assignedTo?: number;
   /** The store itself was asked: what it did not say any more is so. */
   readonly isAnswer?: boolean;
   /** False: what is over by the clock is left to the job that ends things, and its brake. */
@@ -65,6 +68,7 @@ export class Purchases {
     private readonly tariffs: Tariffs,
     private readonly subscriptions: Subscriptions,
     private readonly ledger: StoreLedger,
+    private readonly reporting: Reporting,
     private readonly settings: Settings,
     private readonly clock: Clock,
     @Inject(LOG) private readonly log: Logger,
@@ -95,15 +99,14 @@ export class Purchases {
     return learnt;
   }
 
-  /** A person decides whose a purchase is; the caller writes down who and why, in the same transaction. @throws DomainError user_not_found */
+  /**
+   * A person decides whose a purchase is; the caller writes down who and why, in the same transaction.
+   * @throws DomainError user_not_found | purchase_not_found
+   */
   assign(id: number, userId: number): Promise<Learnt> {
     return this.uow.run(async () => {
       await this.users.get(userId);
-      const [row] = await this.repository.lock([id]);
-      if (row === undefined) throw new DomainError('purchase_not_found');
-      const now = this.clock.now();
-      await this.repository.update(id, { userId, boundBy: 'admin', boundAt: now, transferredAt: now });
-      const { learnt } = await this.settle(id, null, { cause: 'admin' });
+      const { learnt } = await this.settle(id, null, { cause: 'admin', assignedTo: userId });
       return learnt;
     });
   }
@@ -122,7 +125,7 @@ export class Purchases {
     const catalogue = await this.catalogueOf(facts);
     const now = this.clock.now();
     const standing = derive(facts, catalogue, now);
-    const owner = await this.decideOwner(row, facts, standing, replaced, lesson.claim ?? null);
+    const owner = await this.decideOwner(row, facts, standing, replaced, lesson);
     const isReplaced = replaced !== null && !['pending', 'void'].includes(standing.state);
     if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause);
     const learnt = await this.write({
@@ -183,7 +186,7 @@ export class Purchases {
       ...(isAnswer ? { askedAt: now } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
       ...(owner.bound === null ? {} : { userId, boundBy: owner.bound, boundAt: now }),
-      ...(owner.bound === 'transfer' ? { transferredAt: now } : {}),
+      ...(owner.bound !== null && row.userId !== null && row.userId !== userId ? { transferredAt: now } : {}),
     };
     await this.repository.save(row, facts, columns);
     const subscriptionId =
@@ -192,6 +195,9 @@ export class Purchases {
       const { provider, id } = row;
       await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, paymentsOf(facts, row.key, catalogue));
     }
+    const current = facts.provider === 'apple' ? currentOf(facts) : null;
+    const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin' || owner.bound === 'transfer';
+    if (userId !== null && isNewlyClaimed && current !== null) await this.reporting.claimed(userId, current);
     if (standing.tariffId === null && standing.productId !== null) {
       this.log.warn(
         { purchaseId: row.id, provider: row.provider, productId: standing.productId },
@@ -250,8 +256,13 @@ export class Purchases {
     facts: Facts,
     standing: Standing,
     replaced: PurchaseRow | null,
-    claim: Claim | null,
+    { claim: presented, assignedTo }: Pick<Lesson, 'cause'> & Partial<Lesson>,
   ): Promise<Owner> {
+    const claim = presented ?? null;
+    if (assignedTo !== undefined) {
+      const counts = await this.sandboxCounts(row, facts, assignedTo);
+      return { userId: assignedTo, bound: 'admin', counts, refusal: null };
+    }
     const token = accountTokenOf(facts) ?? row.accountToken;
     const namedUserId = token === null ? null : await this.users.findByAppAccountToken(token);
     const known = {

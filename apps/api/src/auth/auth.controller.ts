@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Header, Post, Put, Query } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiTags } from '@nestjs/swagger';
 import { Clock } from '#kernel';
 import { Accounts, actorOf, type Principal, Promotion } from '#auth';
@@ -11,6 +11,7 @@ import { Operation } from '../http/operation.decorator.js';
 import {
   AssignedOut,
   LoginIn,
+  MeChangeIn,
   PromotedOut,
   PromoteIn,
   PromoteQuery,
@@ -69,6 +70,17 @@ export class AuthController {
   @Operation({ access: 'user', summary: 'Who is calling', answer: UserOut })
   getMe(@Caller() caller: Principal): UserOut {
     return UserOut.from(caller.user);
+  }
+
+  @Put('me')
+  @Operation({
+    access: 'user',
+    summary: 'The language one is written to in, and what a store may be told of oneself',
+    answer: UserOut,
+    errors: ['validation_error'],
+  })
+  async updateMe(@Caller() caller: Principal, @Body() body: MeChangeIn): Promise<UserOut> {
+    return UserOut.from(await this.accounts.prefer(caller.user.id, MeChangeIn.toPreferences(body)));
   }
 
   @Get('me/subscription')

@@ -1,4 +1,4 @@
-import { type AccessToken, type User } from '#auth';
+import { type AccessToken, type Preferences, type User } from '#auth';
 import { type Allowance } from '#peers';
 import {
   daysRemaining,
@@ -9,8 +9,16 @@ import {
   SUBSCRIPTION_SOURCES,
   SUBSCRIPTION_STATES,
 } from '#subscriptions';
-import { LOCALES } from '#platform';
-import { GivenEmail, GivenId, GivenPassword, GivenQueryId, GivenText } from '../http/given.decorator.js';
+import { type Locale, LOCALES } from '#platform';
+import {
+  GivenBoolean,
+  GivenChoice,
+  GivenEmail,
+  GivenId,
+  GivenPassword,
+  GivenQueryId,
+  GivenText,
+} from '../http/given.decorator.js';
 import {
   ShownBoolean,
   ShownChoice,
@@ -38,6 +46,25 @@ export class LoginIn {
   password: string;
 }
 
+/** What is left out, or null, stays as it is. */
+export class MeChangeIn {
+  @GivenChoice('Locale', LOCALES, { optional: true })
+  locale?: Locale | null;
+
+  @GivenBoolean({
+    optional: true,
+    description: 'Whether a store may be told how much was used of a purchase whose money is asked back',
+  })
+  refund_data_consent?: boolean | null;
+
+  static toPreferences({ locale, refund_data_consent }: MeChangeIn): Preferences {
+    return {
+      ...(locale == null ? {} : { locale }),
+      ...(refund_data_consent == null ? {} : { refundDataConsent: refund_data_consent }),
+    };
+  }
+}
+
 export class UserOut {
   @ShownId()
   id: number;
@@ -63,6 +90,12 @@ export class UserOut {
   @ShownChoice('Locale', LOCALES, { example: 'en' })
   locale: string;
 
+  @ShownBoolean({
+    description: 'Whether a store may be told how much was used of what is to be refunded',
+    example: false,
+  })
+  refund_data_consent: boolean;
+
   @ShownInstant()
   created_at: string;
 
@@ -76,6 +109,7 @@ export class UserOut {
       google_id: user.googleId,
       app_account_token: user.appAccountToken,
       locale: user.locale,
+      refund_data_consent: user.refundDataConsent,
       created_at: user.createdAt.toISOString(),
     };
   }

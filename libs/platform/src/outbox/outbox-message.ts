@@ -8,9 +8,27 @@ export interface OutgoingMail {
   readonly language: string;
 }
 
+/** Apple is to be told whose a purchase is, so that all it sends later names him. */
+export interface AppleAccountToken {
+  readonly environment: 'production' | 'sandbox';
+  readonly originalTransactionId: string;
+  readonly accountToken: string;
+}
+
+/** Apple is to be told how much of a purchase was used whose money is asked back. */
+export interface AppleConsumptionReport {
+  readonly environment: 'production' | 'sandbox';
+  readonly transactionId: string;
+  readonly isDelivered: boolean;
+  /** Thousandths of a percent. */
+  readonly used: number;
+}
+
 /** Every kind of message and what it carries. A new kind is a line here and one in `OUTBOX_KINDS`. */
 export interface OutboxPayloads {
   readonly mail: OutgoingMail;
+  readonly apple_account_token: AppleAccountToken;
+  readonly apple_consumption: AppleConsumptionReport;
 }
 
 export type OutboxKind = keyof OutboxPayloads;
@@ -38,10 +56,35 @@ export const OUTBOX_KINDS: { readonly [Kind in OutboxKind]: KindRules<OutboxPayl
       language: text(stored, 'language'),
     }),
   },
+  apple_account_token: {
+    isSealed: false,
+    parse: (stored) => ({
+      environment: environment(stored),
+      originalTransactionId: text(stored, 'originalTransactionId'),
+      accountToken: text(stored, 'accountToken'),
+    }),
+  },
+  apple_consumption: {
+    isSealed: false,
+    parse: (stored) => ({
+      environment: environment(stored),
+      transactionId: text(stored, 'transactionId'),
+      isDelivered: field(stored, 'isDelivered') === true,
+      used: Number(field(stored, 'used')),
+    }),
+  },
 };
 
 function text(stored: unknown, name: string): string {
-  const value: unknown = typeof stored === 'object' && stored !== null ? Reflect.get(stored, name) : undefined;
+  const value = field(stored, name);
   if (typeof value !== 'string') throw new Error(`A stored message has no "${name}"`);
   return value;
+}
+
+function environment(stored: unknown): 'production' | 'sandbox' {
+  return text(stored, 'environment') === 'production' ? 'production' : 'sandbox';
+}
+
+function field(stored: unknown, name: string): unknown {
+  return typeof stored === 'object' && stored !== null ? Reflect.get(stored, name) : undefined;
 }
