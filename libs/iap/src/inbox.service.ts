@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { Clock, DomainError } from '#kernel';
 import { LOG, Settings, UnitOfWork } from '#platform';
@@ -36,9 +36,10 @@ interface Outcome {
 
 /** Deals with what the stores told, one event at a time, as often as it takes. */
 @Injectable()
-export class Inbox implements OnApplicationShutdown {
+export class Inbox implements BeforeApplicationShutdown {
   private running: Promise<void> | null = null;
   private isAsked = false;
+  private isStopping = false;
 
   constructor(
     private readonly uow: UnitOfWork,
@@ -61,11 +62,13 @@ export class Inbox implements OnApplicationShutdown {
       .catch((error: unknown) => this.log.error({ err: error }, 'the inbox of the stores could not be read'))
       .finally(() => {
         this.running = null;
-        if (this.isAsked) this.start();
+        if (this.isAsked && !this.isStopping) this.start();
       });
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  /** Ends after the event under way; the others are left to whoever comes next. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.isStopping = true;
     await this.running;
   }
 
@@ -74,9 +77,12 @@ export class Inbox implements OnApplicationShutdown {
     let count = 0;
     for (;;) {
       const events = await this.events.lease(BATCH);
-      for (const event of events) await this.handle(event);
+      for (const event of events) {
+        if (this.isStopping) await this.events.release(event.id);
+        else await this.handle(event);
+      }
       count += events.length;
-      if (events.length < BATCH) return count;
+      if (events.length < BATCH || this.isStopping) return count;
     }
   }
 

@@ -96,6 +96,13 @@ export class StoreEventsRepository {
       .toSorted((left, right) => left.id - right.id);
   }
 
+  /** Gives an event back that was not looked at. */
+  async release(id: number): Promise<void> {
+    await this.uow.manager.query(`UPDATE store_events SET leased_until = NULL, attempts = attempts - 1 WHERE id = $1`, [
+      id,
+    ]);
+  }
+
   async finish(id: number, status: 'done' | 'ignored', purchaseId: number | null): Promise<void> {
     await this.uow.manager.query(
       `UPDATE store_events SET status = $2, next_try_at = NULL, leased_until = NULL, error = NULL, purchase_id = $3
