@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair, HostProvider, type HostShell, LocalShell, type PeerSpec, SshConnection } from '#wireguard';
 import { type Machine } from '../support/namespaces.js';
@@ -36,24 +37,52 @@ function localTo(machine: Machine): HostShell {
   };
 }
 
+/** The same as a user who is not root, and whom sudo lets do what the documentation gives him. */
+function behindSudo(machine: Machine): HostShell {
+  const shell = localTo(machine);
+  const nobody = ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'];
+  return {
+    run: (command) => shell.run({ ...command, words: [...nobody, ...command.words] }),
+    close: () => shell.close(),
+  };
+}
+
+/** Puts the sudoers lines of the documentation into force, inside only. */
+async function allowBySudo(machine: Machine): Promise<void> {
+  const page = await readFile('docs/wireguard-host.md', 'utf8');
+  const lines = /```\n(Cmnd_Alias WG_SHOW[\s\S]*?)```/.exec(page)?.[1];
+  if (lines === undefined) throw new Error('The documentation has no sudoers lines');
+  const folder = join(machine.folder, 'sudoers.d');
+  await mkdir(folder);
+  await writeFile(join(folder, 'wgctl'), lines.replaceAll('wgctl', 'nobody'));
+  await chmod(join(folder, 'wgctl'), 0o440);
+  await machine.run('mount', '--bind', folder, '/etc/sudoers.d');
+}
+
+const hasSudo = existsSync('/usr/bin/sudo');
+if (!hasSudo) console.warn('THE TEST OF A HOST BEHIND SUDO IS SKIPPED: sudo is not installed.');
+
 (lack === undefined ? describe : describe.skip)('a real host', () => {
   beforeAll(async () => {
     host = await SshHost.open();
+    if (hasSudo) await allowBySudo(host.machine);
   });
   afterAll(() => host.close());
 
   describe.each([
-    ['over SSH as root', () => overSsh(host.rootKey)],
-    ['over SSH through the gate', () => overSsh(host.gatedKey)],
-    ['without SSH', () => localTo(host.machine)],
-  ])('%s', (name, connect) => {
+    ['over SSH as root', false, () => overSsh(host.rootKey)],
+    ['over SSH through the gate', false, () => overSsh(host.gatedKey)],
+    ['without SSH', false, () => localTo(host.machine)],
+    ...(hasSudo ? [['behind sudo', true, () => behindSudo(host.machine)] as const] : []),
+  ] as const)('%s', (name, sudo, connect) => {
+    const options = { ...OPTIONS, sudo };
     let provider: HostProvider;
 
     async function open(): Promise<HostProvider> {
       const empty = join(host.machine.folder, 'empty.conf');
       await writeFile(empty, `[Interface]\nPrivateKey = ${generateKeyPair().privateKey}\nListenPort = 51820\n`);
       await host.machine.run('wg', 'setconf', 'wg0', empty);
-      return (provider = new HostProvider(connect(), OPTIONS));
+      return (provider = new HostProvider(connect(), options));
     }
     afterEach(() => provider.close());
 
@@ -93,7 +122,7 @@ function localTo(machine: Machine): HostShell {
 
     it('says which interface is not there', async () => {
       await open();
-      const other = new HostProvider(connect(), { ...OPTIONS, interface: 'wg7' });
+      const other = new HostProvider(connect(), { ...options, interface: 'wg7' });
       await expect(other.list()).rejects.toMatchObject({ code: 'server_refused' });
       await other.close();
     });
