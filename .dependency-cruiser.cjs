@@ -45,7 +45,7 @@ const wires = [
   },
   {
     what: "Google's libraries",
-    packages: ['@googleapis/androidpublisher', 'google-auth-library', 'googleapis-common'],
+    packages: ['@googleapis/androidpublisher', 'googleapis-common'],
     where: String.raw`^libs/iap/src/google[^/]*\.(storefront|push|api)\.ts$`,
   },
   {
