@@ -59,6 +59,11 @@ const MATRIX: Readonly<Record<string, Row>> = {
   getTariff: { path: ({ tariffId }) => `/tariffs/${tariffId}`, statuses: everybody },
   createTariff: { path: () => '/tariffs/', body: ({ n }) => ({ name: `Matrix ${n}`, price: 1 }), statuses: admins },
   updateTariff: { path: ({ tariffId }) => `/tariffs/${tariffId}`, body: () => ({ rank: 1 }), statuses: admins },
+  setStoreProducts: {
+    path: ({ tariffId }) => `/tariffs/${tariffId}/store_products`,
+    body: () => ({ store_products: [] }),
+    statuses: admins,
+  },
   deleteTariff: { path: ({ tariffId }) => `/tariffs/${tariffId}`, statuses: admins },
   createPayment: {
     path: () => '/payments/',

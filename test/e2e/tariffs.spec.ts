@@ -159,6 +159,20 @@ describe('PUT /tariffs/{id}', () => {
     expect(body.name).toMatch(/^Tariff/);
   });
 
+  it('gets other names in the stores, and keeps the rest', async () => {
+    const product = { provider: 'google', product_id: 'com.example.vpn.renamed', base_plan_id: null };
+    const id = await api.tariff(admin, { rank: 7 });
+    const path = `/tariffs/${id}/store_products`;
+    expect(expectOk(await api.put(path, { store_products: [product] }, admin.token))).toMatchObject({
+      rank: 7,
+      store_products: [{ ...product, kind: 'subscription' }],
+    });
+    const other = await api.tariff(admin);
+    const taken = await api.put(`/tariffs/${other}/store_products`, { store_products: [product] }, admin.token);
+    expect([taken.status, taken.body.code]).toEqual([409, 'store_product_taken']);
+    expect(expectOk(await api.put(path, { store_products: [] }, admin.token)).store_products).toEqual([]);
+  });
+
   it('replaces the store products', async () => {
     const product = { provider: 'apple', product_id: 'com.example.other' };
     const id = await api.tariff(admin, { store_products: [product] });

@@ -64,7 +64,11 @@ export class TariffsRepository {
   /** @throws DomainError tariff_not_found | tariff_in_use */
   async delete(id: number): Promise<void> {
     const { affected } = await refuseOn(
-      { user_tariffs_tariff_id_fkey: 'tariff_in_use', payments_tariff_id_fkey: 'tariff_in_use' },
+      {
+        user_tariffs_tariff_id_fkey: 'tariff_in_use',
+        payments_tariff_id_fkey: 'tariff_in_use',
+        store_purchases_tariff_id_fkey: 'tariff_in_use',
+      },
       () => this.uow.repository(TariffEntity).delete({ id }),
     );
     if (affected === 0) throw new DomainError('tariff_not_found');

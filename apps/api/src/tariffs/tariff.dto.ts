@@ -150,6 +150,16 @@ export class TariffChangeIn {
   }
 }
 
+/** `PUT /tariffs/{id}/store_products`: all of them. */
+export class StoreProductsIn {
+  @GivenList(() => StoreProductIn, { max: MAX_STORE_PRODUCTS })
+  store_products: StoreProductIn[];
+
+  static toChange({ store_products }: StoreProductsIn): Partial<NewTariff> {
+    return { storeProducts: store_products.map(toStoreProduct) };
+  }
+}
+
 function toStoreProduct({ provider, product_id, base_plan_id, kind }: StoreProductIn): StoreProduct {
   return { provider, productId: product_id, basePlanId: base_plan_id ?? null, kind: kind ?? 'subscription' };
 }

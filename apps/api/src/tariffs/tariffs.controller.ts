@@ -7,7 +7,14 @@ import { Caller } from '../http/access.guard.js';
 import { PathId } from '../http/given.decorator.js';
 import { answerListing, pageOf } from '../http/listing.js';
 import { Operation } from '../http/operation.decorator.js';
-import { TariffChangeIn, TariffDeletedOut, TariffIn, TariffListQuery, TariffOut } from './tariff.dto.js';
+import {
+  StoreProductsIn,
+  TariffChangeIn,
+  TariffDeletedOut,
+  TariffIn,
+  TariffListQuery,
+  TariffOut,
+} from './tariff.dto.js';
 
 const DEFAULT_LIMIT = 10;
 
@@ -68,6 +75,23 @@ export class TariffsController {
     @Body() body: TariffChangeIn,
   ): Promise<TariffOut> {
     return TariffOut.from(await this.tariffs.update(actorOf(caller), id, TariffChangeIn.toChange(body)));
+  }
+
+  @Put(':id/store_products')
+  @Operation({
+    access: 'admin',
+    summary: 'Say under which names the stores sell a tariff',
+    description:
+      'Replaces all of them. What was bought under a name that belonged to no tariff is granted within some seconds.',
+    answer: TariffOut,
+    errors: ['tariff_not_found', 'store_product_taken', 'validation_error'],
+  })
+  async setStoreProducts(
+    @Caller() caller: Principal,
+    @PathId() id: number,
+    @Body() body: StoreProductsIn,
+  ): Promise<TariffOut> {
+    return TariffOut.from(await this.tariffs.update(actorOf(caller), id, StoreProductsIn.toChange(body)));
   }
 
   @Delete(':id')
