@@ -20,6 +20,31 @@ const BATCH = 20;
 const REVOKED = 12;
 /** Types of Apple's that concern the operator, not a purchase. */
 const FOR_OPERATORS = ['EXTERNAL_PURCHASE_TOKEN', 'RESCIND_CONSENT', 'RENEWAL_EXTENSION'];
+/** All types that Apple documents. What is signed inside of any other counts as well, and a person should read up on it. */
+const APPLE_TYPES: ReadonlySet<string> = new Set([
+  'CONSUMPTION_REQUEST',
+  'DID_CHANGE_RENEWAL_PREF',
+  'DID_CHANGE_RENEWAL_STATUS',
+  'DID_FAIL_TO_RENEW',
+  'DID_RENEW',
+  'EXPIRED',
+  'GRACE_PERIOD_EXPIRED',
+  'METADATA_UPDATE',
+  'MIGRATE',
+  'MIGRATION',
+  'OFFER_REDEEMED',
+  'ONE_TIME_CHARGE',
+  'PRICE_CHANGE',
+  'PRICE_INCREASE',
+  'REFUND',
+  'REFUND_DECLINED',
+  'REFUND_REVERSED',
+  'RENEWAL_EXTENDED',
+  'REVOKE',
+  'SUBSCRIBED',
+  'TEST',
+  ...FOR_OPERATORS,
+]);
 /** Which of our states each of Apple's `status` numbers may stand beside. */
 const APPLE_STATUS: Readonly<Record<number, readonly string[]>> = {
   1: ['active', 'trial', 'cancelled'],
@@ -122,13 +147,10 @@ export class Inbox implements BeforeApplicationShutdown {
 
   private async dealWithApple(notification: AppleNotification): Promise<Outcome> {
     const { type, subtype, transaction, renewal, environment, status } = notification;
+    if (FOR_OPERATORS.includes(type)) this.log.warn({ type, subtype }, 'Apple told something that a person should see');
+    if (!APPLE_TYPES.has(type)) this.unknown('apple', type);
     const key = transaction?.originalTransactionId ?? renewal?.originalTransactionId;
-    if (key === undefined) {
-      if (FOR_OPERATORS.includes(type))
-        this.log.warn({ type, subtype }, 'Apple told something that a person should see');
-      else if (type !== 'TEST') this.unknown('apple', type);
-      return { status: type === 'TEST' ? 'done' : 'ignored', purchaseId: null };
-    }
+    if (key === undefined) return { status: type === 'TEST' ? 'done' : 'ignored', purchaseId: null };
     const learnt = await this.purchases.learn({
       key: { provider: 'apple', environment, key },
       news: {
@@ -140,7 +162,6 @@ export class Inbox implements BeforeApplicationShutdown {
     if (type === 'CONSUMPTION_REQUEST') {
       await this.repository.update(learnt.id, { refundRequestedAt: notification.signedAt });
     }
-    if (FOR_OPERATORS.includes(type)) this.log.warn({ type, subtype }, 'Apple told something that a person should see');
     // Apple thinks otherwise: something was lost on the way, and asking brings it back.
     const expected = status === null ? undefined : APPLE_STATUS[status];
     if (expected !== undefined && !expected.includes(learnt.standing.state)) {
