@@ -46,7 +46,6 @@ export type PurchaseChange = Partial<
     | 'askedAt'
     | 'isGone'
     | 'acknowledgeBy'
-    | 'refundRequestedAt'
     | 'checkFailures'
   >
 >;
@@ -212,6 +211,14 @@ export class PurchasesRepository {
     await this.uow.manager.query(
       `UPDATE store_purchases SET dirty_seq = dirty_seq + 1, next_check_at = $2 WHERE id = $1`,
       [id, this.clock.now()],
+    );
+  }
+
+  /** Notes when a customer asked the store for his money; an earlier request that is heard of later changes nothing. */
+  async markRefundRequested(id: number, at: Date): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET refund_requested_at = greatest(refund_requested_at, $2) WHERE id = $1`,
+      [id, at],
     );
   }
 

@@ -99,6 +99,14 @@ export class Purchases {
     return learnt;
   }
 
+  /** Notes that a customer of Apple's asked for his money, for a transaction or for all; the store decides. */
+  noteRefundRequest(id: number, transactionId: string | null, at: Date): Promise<void> {
+    return this.uow.run(async () => {
+      await this.repository.markRefundRequested(id, at);
+      if (transactionId !== null) await this.ledger.markRefundRequested('apple', transactionId, at);
+    });
+  }
+
   /**
    * A person decides whose a purchase is; the caller writes down who and why, in the same transaction.
    * @throws DomainError user_not_found | purchase_not_found
