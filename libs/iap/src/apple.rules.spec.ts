@@ -575,6 +575,24 @@ describe('a payment', () => {
     expect(payments(upgradedFrom)[0]).toMatchObject({ status: 'completed', supersededByReference: null });
   });
 
+  it('is replaced by another product that was bought while it ran, also before Apple says so', () => {
+    expect(payments(bought, upgrade)).toMatchObject([
+      { status: 'completed', supersededByReference: '2000000000000002' },
+      { kind: 'upgrade', supersededByReference: null },
+    ]);
+  });
+
+  it.each([
+    ['the same product, by an offer', { productId: bought.productId }, {}],
+    ['the product of a downgrade, as it renews', { transactionReason: 'RENEWAL' }, {}],
+    ['another product after its end', { purchaseDate: bought.expiresDate ?? 0 }, {}],
+    ['another product after its refund', {}, { revocationDate: onDay(9), revocationType: 'REFUND_FULL' }],
+  ])('is not replaced by %s', (_, change, before) => {
+    const [first, second] = payments({ ...bought, ...before }, { ...upgrade, ...change });
+    expect(first).toMatchObject({ supersededByReference: null });
+    expect(second?.kind).not.toBe('upgrade');
+  });
+
   it('stays completed when an upgrade gives back what was left of it', () => {
     const madeUpFor = { ...upgradedFrom, revocationDate: onDay(10), revocationType: 'REFUND_PRORATED' };
     expect(payments(madeUpFor, upgrade)[0]).toMatchObject({ status: 'completed', refund: null });

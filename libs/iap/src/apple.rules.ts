@@ -87,9 +87,10 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
     const paid = transaction.price ?? (isTrial ? 0 : null);
     const amount = paid === null ? (terms?.price ?? '0.00') : moneyOfParts(BigInt(paid), DIGITS);
     const refund = refundOf(transaction, amount);
+    const [previous, next] = [all[index - 1], all[index + 1]];
     return {
       reference: transaction.transactionId,
-      kind: kindOf(transaction, all[index - 1]),
+      kind: kindOf(transaction, previous),
       amount,
       currency: transaction.currency ?? terms?.currency ?? 'USD',
       status: refund === null || isMadeUpFor(transaction) ? 'completed' : 'refunded',
@@ -102,7 +103,7 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
       isEstimated: paid === null,
       country: transaction.storefront,
       refund,
-      supersededByReference: transaction.isUpgraded ? (all[index + 1]?.transactionId ?? null) : null,
+      supersededByReference: next !== undefined && isReplaced(transaction, next) ? next.transactionId : null,
     };
   });
 }
@@ -188,11 +189,22 @@ function pendingTariffOf(current: AppleTransaction, renewal: AppleRenewal | null
 
 function kindOf(transaction: AppleTransaction, previous: AppleTransaction | undefined): PurchasePayment['kind'] {
   if (transaction.expiresDate === null) return 'one_time';
-  if (previous?.isUpgraded === true) return 'upgrade';
+  if (previous !== undefined && isReplaced(previous, transaction)) return 'upgrade';
   if (transaction.transactionReason !== null) {
     return transaction.transactionReason === 'RENEWAL' ? 'renewal' : 'purchase';
   }
   return previous === undefined ? 'purchase' : 'renewal';
+}
+
+/**
+ * Whether the next transaction took the place of this one. Of an upgrade Apple tells the new transaction at once, and only later, if
+ * at all, that the old one was given up for it; but another product that is bought while a period runs can only be that.
+ */
+function isReplaced(transaction: AppleTransaction, next: AppleTransaction): boolean {
+  if (transaction.isUpgraded) return true;
+  const { expiresDate, revocationDate, productId } = transaction;
+  const runsUntil = Math.min(expiresDate ?? Number.NEGATIVE_INFINITY, revocationDate ?? Number.POSITIVE_INFINITY);
+  return next.purchaseDate < runsUntil && next.productId !== productId && next.transactionReason === 'PURCHASE';
 }
 
 /** What came back of an amount, at the instant it did; null when nothing did. */

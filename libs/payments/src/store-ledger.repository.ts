@@ -36,6 +36,7 @@ const RECORD = `
   ORDER BY t.id
   ON CONFLICT (provider, provider_payment_id) WHERE kind <> 'manual' AND provider_payment_id IS NOT NULL
   DO UPDATE SET
+    kind = excluded.kind,
     status = excluded.status,
     refunded_amount = excluded.refunded_amount,
     refunded_at = excluded.refunded_at,
@@ -48,8 +49,8 @@ const RECORD = `
     country = CASE WHEN p.amount_estimated AND NOT excluded.amount_estimated THEN excluded.country ELSE p.country END,
     amount_estimated = p.amount_estimated AND excluded.amount_estimated
   WHERE (p.amount_estimated AND NOT excluded.amount_estimated)
-    OR (p.status, p.refunded_amount, p.refunded_at, p.refund_reason) IS DISTINCT FROM
-      (excluded.status, excluded.refunded_amount, excluded.refunded_at, excluded.refund_reason)
+    OR (p.kind, p.status, p.refunded_amount, p.refunded_at, p.refund_reason) IS DISTINCT FROM
+      (excluded.kind, excluded.status, excluded.refunded_amount, excluded.refunded_at, excluded.refund_reason)
     OR p.tariff_id IS DISTINCT FROM coalesce(excluded.tariff_id, p.tariff_id)
     OR p.subscription_id IS DISTINCT FROM coalesce(excluded.subscription_id, p.subscription_id)
     OR p.superseded_by IS DISTINCT FROM coalesce(excluded.superseded_by, p.superseded_by)`;

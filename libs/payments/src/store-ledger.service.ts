@@ -9,7 +9,7 @@ export class StoreLedger {
   constructor(private readonly repository: StoreLedgerRepository) {}
 
   /**
-   * Writes down the payments of a purchase, or brings them up to date: status, refund, what superseded them, and which
+   * Writes down the payments of a purchase, or brings them up to date: kind, status, refund, what superseded them, and which
    * subscription and tariff they are for. What was charged stays as it was first said, unless that was an estimate; who paid
    * stays too. The caller holds the purchase's lock, in his transaction.
    */

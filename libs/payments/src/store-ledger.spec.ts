@@ -103,6 +103,14 @@ describe('the payments of a purchase', () => {
     expect((await ledger.ofPurchase(of.id)).map(({ amount }) => amount)).toEqual(['0.012346', '1200.50']);
   });
 
+  it('are of the kind that all news make them, whichever came first', async () => {
+    const of = purchase();
+    const upgrade = payment();
+    await record(of, [upgrade]);
+    await record(of, [payment({ paidAt: addDays(PAID_AT, -9) }), { ...upgrade, kind: 'upgrade' }]);
+    expect((await ledger.ofPurchase(of.id)).map(({ kind }) => kind)).toEqual(['upgrade', 'purchase']);
+  });
+
   it('keep their amount and their payer, whatever is said later', async () => {
     const of = purchase();
     const first = payment();
