@@ -15,7 +15,7 @@ const OF_APPLE = {
   description: 'Answered as soon as the signature is checked and the notification is kept.',
   answer: StoreWebhookOut,
   limit: 'webhook',
-  errors: ['receipt_malformed', 'store_signature_invalid', 'store_not_configured', 'validation_error'],
+  errors: ['receipt_malformed', 'store_signature_invalid', 'store_not_configured'],
 } as const;
 const OF_GOOGLE = {
   access: 'public',
@@ -65,15 +65,17 @@ export class IapController {
   }
 
   @Post('webhook/app_store')
+  @ApiBody({ type: AppleNotificationIn })
   @Operation(OF_APPLE)
-  async takeAppStoreNotification(@Body() body: AppleNotificationIn): Promise<StoreWebhookOut> {
-    await this.intake.takeApple(body.signedPayload);
+  async takeAppStoreNotification(@Body() body: unknown): Promise<StoreWebhookOut> {
+    await this.intake.takeApple(AppleNotificationIn.signedPayloadOf(body));
     return TAKEN;
   }
 
   @Post('webhook/apple')
+  @ApiBody({ type: AppleNotificationIn })
   @Operation({ ...OF_APPLE, summary: `${OF_APPLE.summary} (another name of the same)` })
-  takeAppleNotification(@Body() body: AppleNotificationIn): Promise<StoreWebhookOut> {
+  takeAppleNotification(@Body() body: unknown): Promise<StoreWebhookOut> {
     return this.takeAppStoreNotification(body);
   }
 

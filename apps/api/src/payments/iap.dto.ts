@@ -1,4 +1,4 @@
-import { invalidField } from '#kernel';
+import { DomainError, invalidField } from '#kernel';
 import { type Receipt, type Redemption, REDEMPTION_STATUSES } from '#iap';
 import { type Allowance } from '#peers';
 import { SubscriptionOut } from '../auth/auth.dto.js';
@@ -114,6 +114,13 @@ export class IapVerifyOut {
 export class AppleNotificationIn {
   @GivenText({ min: 1, max: 262_144, description: 'The JWS that Apple signed' })
   signedPayload: string;
+
+  /** What stands in a body of this form. @throws DomainError receipt_malformed for one of another form */
+  static signedPayloadOf(body: unknown): string {
+    const isNotification = typeof body === 'object' && body !== null && 'signedPayload' in body;
+    if (!isNotification || typeof body.signedPayload !== 'string') throw new DomainError('receipt_malformed');
+    return body.signedPayload;
+  }
 }
 
 export class StoreWebhookOut {
