@@ -63,6 +63,7 @@ export function appleTransaction(change: Partial<AppleTransaction> = {}): AppleT
     transactionReason: 'PURCHASE',
     storefront: 'USA',
     appAccountToken: null,
+    appTransactionId: null,
     ...change,
   };
 }

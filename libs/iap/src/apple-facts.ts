@@ -41,6 +41,8 @@ export interface AppleTransaction {
   readonly storefront: string | null;
   /** In lower case. */
   readonly appAccountToken: string | null;
+  /** The same for all that one customer of Apple's buys in our app; null before Apple signed it with (2025). */
+  readonly appTransactionId: string | null;
 }
 
 /** What is to happen next with an auto-renewable subscription (JWSRenewalInfoDecodedPayload). */
@@ -90,4 +92,6 @@ export interface AppleNotification {
   readonly status: number | null;
   readonly transaction: AppleTransaction | null;
   readonly renewal: AppleRenewal | null;
+  /** Whose app it is about, where it is about no purchase (RESCIND_CONSENT). */
+  readonly appTransactionId: string | null;
 }

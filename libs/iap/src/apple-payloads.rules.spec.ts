@@ -15,6 +15,7 @@ const TRANSACTION = {
   quantity: 1,
   type: 'Auto-Renewable Subscription',
   appAccountToken: '7E3FB204-2F8F-4F0E-9C0E-5B3D4A5B6C7D',
+  appTransactionId: '71134',
   inAppOwnershipType: 'PURCHASED',
   signedDate: 1_698_148_900_000,
   revocationReason: 1,
@@ -72,6 +73,7 @@ describe('a transaction of the App Store', () => {
       transactionReason: 'PURCHASE',
       storefront: 'USA',
       appAccountToken: '7e3fb204-2f8f-4f0e-9c0e-5b3d4a5b6c7d',
+      appTransactionId: '71134',
     });
   });
 
@@ -111,6 +113,7 @@ describe('a transaction of the App Store', () => {
       transactionReason: null,
       storefront: null,
       appAccountToken: null,
+      appTransactionId: null,
     });
   });
 

@@ -88,7 +88,14 @@ export function transactionOf(payload: object): AppleTransaction | null {
     transactionReason: text(from['transactionReason']),
     storefront: text(from['storefront']),
     appAccountToken: uuid(from['appAccountToken']),
+    appTransactionId: appTransactionIdOf(from),
   };
+}
+
+/** Whose app a verified payload is about; null where it does not say. */
+export function appTransactionIdOf(payload: object): string | null {
+  const from: JsonObject = { ...payload };
+  return storeId(from['appTransactionId']);
 }
 
 /** A verified renewal info as a fact; null when it lacks what makes it one. */

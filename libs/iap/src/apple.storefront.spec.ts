@@ -226,7 +226,8 @@ describe('a notification of the App Store', () => {
       ['RESCIND_CONSENT', 'production'],
       ['TEST', 'sandbox'],
     ]);
-    for (const one of read) expect(one).toMatchObject({ transaction: null, renewal: null, status: null });
+    const nothing = { transaction: null, renewal: null, status: null, appTransactionId: null };
+    for (const one of read) expect(one).toMatchObject(nothing);
   });
 
   it('may be of a type that nobody has heard of', async () => {

@@ -7,6 +7,7 @@ import { addDays, Clock, DomainError, Randomness } from '#kernel';
 import { type AppleSettings, LOG, Settings, SettingsError, UnitOfWork } from '#platform';
 import { type AppleNews, type AppleNotification, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import {
+  appTransactionIdOf,
   environmentOf,
   environmentOfNotification,
   isStoreId,
@@ -110,7 +111,7 @@ export class AppleStorefront implements OnModuleInit {
     if (environment === null) throw new DomainError('store_signature_invalid');
     const verifier = verifiers[environment];
     const said = await verifier.notification(signedPayload, AS_NOTIFICATION);
-    const { notificationUUID: id, notificationType: type, subtype, signedDate, data } = said;
+    const { notificationUUID: id, notificationType: type, subtype, signedDate, data, appData } = said;
     if (id === undefined || type === undefined || signedDate === undefined) throw new DomainError('receipt_malformed');
     return {
       id,
@@ -121,6 +122,7 @@ export class AppleStorefront implements OnModuleInit {
       status: data?.status ?? null,
       transaction: await this.transactionIn(verifier, data?.signedTransactionInfo, AS_NOTIFICATION),
       renewal: await this.renewalIn(verifier, data?.signedRenewalInfo, AS_NOTIFICATION),
+      appTransactionId: await this.appIn(verifier, appData?.signedAppTransactionInfo),
     };
   }
 
@@ -337,6 +339,10 @@ export class AppleStorefront implements OnModuleInit {
     const renewal = renewalOf(await verifier.renewal(jws, codes));
     if (renewal === null) this.log.warn('Apple signed a renewal info that lacks what makes it one');
     return renewal;
+  }
+
+  private async appIn(verifier: AppleVerifier, jws: string | undefined): Promise<string | null> {
+    return jws === undefined ? null : appTransactionIdOf(await verifier.app(jws, AS_NOTIFICATION));
   }
 
   private remember(chain: string): void {

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import {
+  type AppTransaction,
   Environment,
   type JWSRenewalInfoDecodedPayload,
   type JWSTransactionDecodedPayload,
@@ -60,6 +61,10 @@ export class AppleVerifier {
 
   renewal(jws: string, codes: FaultCodes): Promise<JWSRenewalInfoDecodedPayload> {
     return explained(codes, this.library.verifyAndDecodeRenewalInfo(jws));
+  }
+
+  app(jws: string, codes: FaultCodes): Promise<AppTransaction> {
+    return explained(codes, this.library.verifyAndDecodeAppTransaction(jws));
   }
 
   /** Asks the responders that the certificates of a verified JWS name, for 3 s at most. `chain`: its `x5c`. */

@@ -147,7 +147,7 @@ export class Inbox implements BeforeApplicationShutdown {
 
   private async dealWithApple(notification: AppleNotification): Promise<Outcome> {
     const { type, subtype, transaction, renewal, environment, status } = notification;
-    if (FOR_OPERATORS.includes(type)) this.log.warn({ type, subtype }, 'Apple told something that a person should see');
+    if (FOR_OPERATORS.includes(type)) await this.tellOperators(notification);
     if (!APPLE_TYPES.has(type)) this.unknown('apple', type);
     const key = transaction?.originalTransactionId ?? renewal?.originalTransactionId;
     if (key === undefined) return { status: type === 'TEST' ? 'done' : 'ignored', purchaseId: null };
@@ -169,6 +169,13 @@ export class Inbox implements BeforeApplicationShutdown {
       await this.repository.markDirty(learnt.id);
     }
     return { status: 'done', purchaseId: learnt.id };
+  }
+
+  /** A parent who withdraws his consent to the app takes no purchase back: a person decides what becomes of the accounts. */
+  private async tellOperators({ type, subtype, environment, appTransactionId }: AppleNotification): Promise<void> {
+    const userIds =
+      appTransactionId === null ? undefined : await this.repository.ownersOfApp(environment, appTransactionId);
+    this.log.warn({ type, subtype, userIds }, 'Apple told something that a person should see');
   }
 
   private async dealWithGoogle(message: PlayMessage | null): Promise<Outcome> {

@@ -146,6 +146,17 @@ export class PurchasesRepository {
     return row?.id ?? null;
   }
 
+  /** Who has purchases of this customer of Apple's. Reads all transactions, for what Apple tells a few times a year. */
+  async ownersOfApp(environment: StoreEnvironment, appTransactionId: string): Promise<readonly number[]> {
+    const rows = await this.uow.manager.query<{ user_id: number }[]>(
+      `SELECT DISTINCT p.user_id FROM store_transactions t JOIN store_purchases p ON p.id = t.purchase_id
+       WHERE t.facts->>'appTransactionId' = $2 AND p.provider = 'apple' AND p.environment = $1
+         AND p.user_id IS NOT NULL ORDER BY p.user_id`,
+      [environment, appTransactionId],
+    );
+    return rows.map(({ user_id }) => user_id);
+  }
+
   /** Locks purchases, in the order of their ids, until the transaction ends. */
   async lock(ids: readonly number[]): Promise<readonly PurchaseRow[]> {
     this.uow.assertOpen();
