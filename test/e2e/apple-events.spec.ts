@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { addDays } from '#kernel';
 import { Enforcement } from '#peers';
 import { AppleCertificates } from '../fakes/apple-certificates.js';
-import { type FakeAppleNotification, type FakeAppleSubscription } from '../fakes/fake-apple.js';
+import { FakeAppleNotification, type FakeAppleSubscription } from '../fakes/fake-apple.js';
 import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
 import { LIFETIME, MONTHLY, TestStores, YEARLY } from '../support/stores.js';
 
@@ -649,14 +649,17 @@ describe('News that concern no purchase', () => {
     },
   );
 
-  it("of a parent's consent that is withdrawn (RESCIND_CONSENT) take nothing away, and are told to the operator", async () => {
+  it("of a parent's consent that is withdrawn (RESCIND_CONSENT) take nothing away, and tell the operator of whom", async () => {
     const he = await customer();
+    const appTransactionId = '704289572318975823';
+    await tell(carrying(he.purchase, { appTransactionId }));
+    await customer();
     const signedAppTransactionInfo = stores.apple.certificates.sign({
       receiptType: 'Production',
       environment: 'Production',
       appAppleId: stores.apple.appAppleId,
       bundleId: stores.apple.bundleId,
-      appTransactionId: '704289572318975823',
+      appTransactionId,
     });
     const notification = stores.apple.raw('RESCIND_CONSENT', undefined, {
       instead: 'appData',
@@ -665,6 +668,7 @@ describe('News that concern no purchase', () => {
     await expectUnchangedBy(he, notification);
     expect(await eventOf(notification)).toMatchObject({ type: 'RESCIND_CONSENT', status: 'ignored' });
     expect(operatorWasTold('RESCIND_CONSENT')).toBe(1);
+    expect(logLines.find((line) => line.includes('RESCIND_CONSENT'))).toContain(`"userIds":[${he.account.id}]`);
   });
 
   it.each(['Production', 'Sandbox'] as const)(
@@ -892,11 +896,13 @@ describe('Whose a purchase is', () => {
       accountToken: token(),
     });
     const purchase = bought.originalTransactionId;
+    const unclaimed = await metric('iap_unclaimed');
     await tell(bought);
     pass(30);
     const renewal = stores.apple.renew(purchase);
     await tell(renewal);
     expect(await kept(purchase)).toMatchObject({ state: 'active', user_id: null });
+    expect(await metric('iap_unclaimed')).toBe(unclaimed + 1);
     expect(await paymentRows(purchase)).toEqual([]);
 
     const account = await stores.api.user();
@@ -908,6 +914,7 @@ describe('Whose a purchase is', () => {
     expect(seen).toMatchObject({ ...LET_IN, subscription: { state: 'active', ended_at: inDays(30) } });
     expect(byDate(seen.payments)).toMatchObject([PAID, RENEWED]);
     expect(await kept(purchase)).toMatchObject({ user_id: account.id, bound_by: 'claim' });
+    expect(await metric('iap_unclaimed')).toBe(unclaimed);
 
     pass(30);
     await tell(stores.apple.renew(purchase));
@@ -920,12 +927,7 @@ describe('Whose a purchase is', () => {
     const jws = stores.apple.transactionJws(bought.transactionId);
     secrets.add(jws);
     expectOk(await stores.verify(owner, jws));
-    const signedTransactionInfo = stores.apple.certificates.sign({
-      ...JSON.parse(stores.apple.transactionJson(bought.transactionId)),
-      appAccountToken: await tokenOf(other),
-    });
-    secrets.add(signedTransactionInfo);
-    await tell(stores.apple.raw('DID_RENEW', undefined, { id: bought.transactionId, data: { signedTransactionInfo } }));
+    await tell(carrying(bought.transactionId, { appAccountToken: await tokenOf(other) }));
     expect(await kept(bought.transactionId)).toMatchObject({ user_id: owner.id });
     expect(await stores.subscription(other)).toBeNull();
   });
@@ -1009,6 +1011,22 @@ describe('What did not come from Apple, or not for us,', () => {
     await expectRefused(signedPayload, FORGED);
   });
 
+  it('is kept, and nothing follows from it, when Apple says that its certificate is revoked', async () => {
+    const he = await customer();
+    const revoked = await stores.apple.anotherChain();
+    const signedTransactionInfo = revoked.sign({
+      ...(JSON.parse(stores.apple.transactionJson(he.purchase)) as object),
+      revocationDate: now().getTime(),
+      signedDate: now().getTime() + 1000,
+    });
+    const signedPayload = revoked.sign(payload({ signedTransactionInfo }, { notificationType: 'REFUND' }));
+    stores.apple.certificateStatus = 'revoked';
+    await expectUnchangedBy(he, new FakeAppleNotification(signedPayload, { id: '' }));
+    stores.apple.certificateStatus = 'good';
+    const waiting = await stores.api.rows(`SELECT error FROM store_events WHERE status = 'received'`);
+    expect(waiting).toEqual([{ error: 'store_signature_invalid' }]);
+  });
+
   it('is refused when it is about another app', async () => {
     const { certificates } = stores.apple;
     await expectRefused(certificates.sign(payload({ bundleId: 'com.example.other' })), FORGED);
@@ -1085,6 +1103,14 @@ describe('The log of all of this', () => {
     expect(logLines.filter((line) => JSON.parse(line).level >= 50)).toEqual([]);
   });
 });
+
+/** News of a purchase whose first transaction says something else than before. */
+function carrying(purchase: string, change: object): FakeAppleNotification {
+  const transaction = JSON.parse(stores.apple.transactionJson(purchase)) as object;
+  const signedTransactionInfo = stores.apple.certificates.sign({ ...transaction, ...change });
+  secrets.add(signedTransactionInfo);
+  return stores.apple.raw('DID_RENEW', undefined, { id: purchase, data: { signedTransactionInfo } });
+}
 
 /** The states that its subscription went through. */
 async function historyOf(purchase: string): Promise<readonly string[]> {
