@@ -229,6 +229,22 @@ describe('A purchase after a lapse (SUBSCRIBED / RESUBSCRIBE)', () => {
   });
 });
 
+describe('A purchase of another product after a lapse (SUBSCRIBED / RESUBSCRIBE)', () => {
+  it('goes on in the same subscription with another tariff, and is no upgrade', async () => {
+    const he = await customer();
+    const { subscription } = await see(he);
+    pass(30);
+    await tell(stores.apple.expire(he.purchase));
+    await tell(stores.apple.resubscribe(he.purchase, { productId: YEARLY, price: 59_990 }));
+    expect(await see(he)).toMatchObject({
+      ...LET_IN,
+      subscription: { id: subscription.id, tariff_id: stores.tariffs[YEARLY], state: 'active' },
+      payments: [PAID, { ...PAID, amount: '59.99' }],
+    });
+    expect(await paymentRows(he.purchase)).toMatchObject([{ superseded_by: null }, { superseded_by: null }]);
+  });
+});
+
 describe('An offer', () => {
   it('redeemed in a running subscription (OFFER_REDEEMED) sets its end, and is a payment of the offer', async () => {
     const he = await customer();
