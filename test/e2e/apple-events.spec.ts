@@ -6,6 +6,7 @@ import { AppleCertificates } from '../fakes/apple-certificates.js';
 import { FakeAppleNotification, type FakeAppleSubscription } from '../fakes/fake-apple.js';
 import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
 import { LIFETIME, MONTHLY, TestStores, YEARLY } from '../support/stores.js';
+import { until } from '../support/until.js';
 
 const METRICS_TOKEN = 'h7Wq2nXt9KzV4mRb8YcD5sJe';
 /** A week that does not renew itself. */
@@ -562,6 +563,18 @@ describe('A refund (REFUND)', () => {
     const requestedAt = payment?.['refund_requested_at'];
     expect(requestedAt).toEqual((await kept(he.purchase))['refund_requested_at']);
     expect(Number(requestedAt)).toBeGreaterThanOrEqual(now().getTime());
+  });
+
+  it('that is asked for (CONSUMPTION_REQUEST) has Apple told how much was used, if he agreed to that', async () => {
+    const he = await customer();
+    await tell(stores.apple.requestRefund(he.purchase));
+    expectOk(await stores.api.put('/auth/me', { refund_data_consent: true }, await stores.signedIn(he.account)));
+    pass(15);
+    // Of what was asked before he agreed, nothing is ever told.
+    expect(await stores.api.rows(`SELECT 1 FROM outbox WHERE kind = 'apple_consumption'`)).toEqual([]);
+    await tell(stores.apple.requestRefund(he.purchase));
+    const told = await until(() => Promise.resolve(stores.apple.consumption.get(he.purchase)));
+    expect(told).toMatchObject({ customerConsented: true, deliveryStatus: 'DELIVERED', consumptionPercentage: 50_000 });
   });
 
   it('that was asked for long ago, and is heard of late, does not count as the latest', async () => {

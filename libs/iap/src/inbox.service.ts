@@ -160,7 +160,7 @@ export class Inbox implements BeforeApplicationShutdown {
       cause: `apple:${type}${subtype === null ? '' : `:${subtype}`}`.slice(0, 128),
     });
     if (type === 'CONSUMPTION_REQUEST') {
-      await this.purchases.noteRefundRequest(learnt.id, transaction?.transactionId ?? null, notification.signedAt);
+      await this.purchases.noteRefundRequest(learnt, transaction, notification.signedAt);
     }
     // Apple thinks otherwise: something was lost on the way, and asking brings it back.
     const expected = status === null ? undefined : APPLE_STATUS[status];

@@ -6,7 +6,7 @@ import { StoreLedger } from '#payments';
 import { LOG, Settings, UnitOfWork } from '#platform';
 import { grantsAccess, Subscriptions } from '#subscriptions';
 import { type MappedProduct, Tariffs } from '#tariffs';
-import { type AppleNews } from './apple-facts.js';
+import { type AppleNews, type AppleTransaction } from './apple-facts.js';
 import { currentOf, mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
 import { type GoogleFacts } from './google-facts.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
@@ -99,11 +99,13 @@ export class Purchases {
     return learnt;
   }
 
-  /** Notes that a customer of Apple's asked for his money, for a transaction or for all; the store decides. */
-  noteRefundRequest(id: number, transactionId: string | null, at: Date): Promise<void> {
+  /** Notes that a customer of Apple's asked for his money, and has Apple told what he had of it. Apple decides. */
+  noteRefundRequest({ id, userId, subscriptionId }: Learnt, about: AppleTransaction | null, at: Date): Promise<void> {
     return this.uow.run(async () => {
       await this.repository.markRefundRequested(id, at);
-      if (transactionId !== null) await this.ledger.markRefundRequested('apple', transactionId, at);
+      if (about === null) return;
+      await this.ledger.markRefundRequested('apple', about.transactionId, at);
+      if (userId !== null) await this.reporting.consumed(userId, about, subscriptionId !== null, at);
     });
   }
 
