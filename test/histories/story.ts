@@ -134,7 +134,7 @@ function inWords(facts: Facts, at: Date): string {
 }
 
 function ledger(facts: Facts): readonly string[] {
-  return paymentsOf(facts, 'key', catalogue).map(inAWord);
+  return paymentsOf(facts, 'key', catalogue, new Date(0)).map(inAWord);
 }
 
 function inAWord({ paidAt, kind, amount, currency, status, refund }: PurchasePayment): string {

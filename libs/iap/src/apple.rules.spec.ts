@@ -527,6 +527,7 @@ describe('a payment', () => {
     expect(payments(bought)).toEqual([
       {
         reference: '2000000000000001',
+        formerReference: null,
         kind: 'purchase',
         amount: '9.99',
         currency: 'USD',

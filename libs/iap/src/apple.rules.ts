@@ -90,6 +90,7 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
     const [previous, next] = [all[index - 1], all[index + 1]];
     return {
       reference: transaction.transactionId,
+      formerReference: null,
       kind: kindOf(transaction, previous),
       amount,
       currency: transaction.currency ?? terms?.currency ?? 'USD',

@@ -13,13 +13,14 @@ import { deriveGoogle, mergeGoogle, NOTHING_OF_GOOGLE, paymentsOfGoogle } from '
 import { type PurchasePayment, type Standing } from './purchase.js';
 
 const KEY = 'a1b2c3d4';
+const LEARNT_AT = day(1);
 
 function standing(facts: GoogleFacts, at: number): Standing {
   return deriveGoogle(facts, catalogue, day(at));
 }
 
 function payments(facts: GoogleFacts): readonly PurchasePayment[] {
-  return paymentsOfGoogle(facts, KEY, catalogue);
+  return paymentsOfGoogle(facts, KEY, catalogue, LEARNT_AT);
 }
 
 /** What Play answers, of one line. */
@@ -237,13 +238,13 @@ const NOTIFICATIONS: Readonly<Record<string, Told>> = {
     facts: product('PENDING', { orderId: null }),
     at: 1,
     standing: { state: 'pending' },
-    paid: [`token:${KEY} one_time 0.00 pending`],
+    paid: [`token:${KEY} one_time 199.00 pending`],
   },
   'one-time 2 CANCELED, never paid': {
     facts: product('CANCELLED', { orderId: null }),
     at: 1,
     standing: { state: 'void' },
-    paid: [`token:${KEY} one_time 0.00 failed`],
+    paid: [`token:${KEY} one_time 199.00 failed`],
   },
   'one-time 2 CANCELED, its order never paid': {
     facts: product('CANCELLED', {}, [googleOrder({ state: 'CANCELED', expiryTime: null })]),
@@ -468,6 +469,7 @@ describe('a payment', () => {
     expect(payments(googleFacts())).toEqual([
       {
         reference: 'GPA.1',
+        formerReference: `token:${KEY}`,
         kind: 'purchase',
         amount: '9.99',
         currency: 'USD',
@@ -489,6 +491,13 @@ describe('a payment', () => {
   it('is not known before the first answer', () => {
     expect(payments({ ...NOTHING_OF_GOOGLE, orders: [googleOrder()] })).toEqual([]);
     expect(payments({ ...answered({ items: [] }), orders: [] })).toEqual([]);
+  });
+
+  it('that waits for its money has the day on which it was learnt while Play gives no other', () => {
+    const waiting = { state: 'PENDING', startTime: null, items: [googleItem({ orderId: null })] };
+    expect(payments({ ...answered(waiting), orders: [] })).toMatchObject([{ paidAt: LEARNT_AT, status: 'pending' }]);
+    const dated = { ...waiting, startTime: onDay(0) };
+    expect(payments({ ...answered(dated), orders: [] })).toMatchObject([{ paidAt: day(0) }]);
   });
 
   it('is told in the order of payment, whatever the order of the facts', () => {

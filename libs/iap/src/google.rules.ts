@@ -72,19 +72,30 @@ export function deriveGoogle(facts: GoogleFacts, catalogue: Catalogue, at: Date)
   };
 }
 
-/** The money that moved: one payment for each order; one named after the purchase where Play has no order for it. */
-export function paymentsOfGoogle(facts: GoogleFacts, key: string, catalogue: Catalogue): readonly PurchasePayment[] {
+/**
+ * The money that moved: one payment for each order; one named after the purchase where Play has no order for it, dated `learntAt`
+ * while Play gives no time either. The first order was that payment before it had an id.
+ */
+export function paymentsOfGoogle(
+  facts: GoogleFacts,
+  key: string,
+  catalogue: Catalogue,
+  learntAt: Date,
+): readonly PurchasePayment[] {
   const { snapshot, orders } = facts;
   if (snapshot === null) return [];
   const [item] = snapshot.items;
   if (orders.length === 0) {
     const isOrderAwaited = snapshot.items.some(({ orderId }) => orderId !== null);
-    return item === undefined || isOrderAwaited ? [] : [paymentWithoutOrder(snapshot, item, key, catalogue)];
+    return item === undefined || isOrderAwaited ? [] : [paymentWithoutOrder(snapshot, item, key, catalogue, learntAt)];
   }
   const inTime = orders.toSorted(
     (left, right) => left.createTime - right.createTime || (left.orderId < right.orderId ? -1 : 1),
   );
-  return inTime.map((order, index) => paymentOfOrder(facts, snapshot, order, inTime[index - 1], catalogue));
+  return inTime.map((order, index) => ({
+    ...paymentOfOrder(facts, snapshot, order, inTime[index - 1], catalogue),
+    formerReference: index === 0 ? withoutOrder(key) : null,
+  }));
 }
 
 interface Candidate {
@@ -195,29 +206,37 @@ function endOf({ kind, startTime }: GoogleSnapshot, item: GoogleItem, terms: Pro
     : addDays(bought, terms.durationDays);
 }
 
+/** What a payment is called that Play has no order for. */
+function withoutOrder(key: string): string {
+  return `token:${key}`;
+}
+
 function paymentWithoutOrder(
   snapshot: GoogleSnapshot,
   item: GoogleItem,
   key: string,
   catalogue: Catalogue,
+  learntAt: Date,
 ): PurchasePayment {
   const terms = catalogue(item.productId, item.basePlanId);
   const isPending = snapshot.state === 'PENDING';
   const isDead = ['PENDING_PURCHASE_CANCELED', 'CANCELLED'].includes(snapshot.state);
-  const price = isPending || isDead ? item.price : null; // without an order nothing is charged: a promo code
+  const listed = item.price ?? (terms === null ? null : { amount: terms.price, currency: terms.currency });
+  const price = isPending || isDead ? listed : null; // without an order nothing is charged: a promo code
   return {
-    reference: `token:${key}`,
-    kind: snapshot.kind === 'product' ? 'one_time' : 'purchase',
+    reference: withoutOrder(key),
+    formerReference: null,
+    kind: firstKind(snapshot),
     amount: price?.amount ?? '0.00',
-    currency: price?.currency ?? item.price?.currency ?? terms?.currency ?? 'USD',
+    currency: (price ?? listed)?.currency ?? 'USD',
     status: isPending ? 'pending' : isDead ? 'failed' : 'completed',
-    paidAt: new Date(snapshot.startTime ?? 0),
+    paidAt: snapshot.startTime === null ? learntAt : new Date(snapshot.startTime),
     periodStart: null,
     periodEnd: null,
     productId: item.productId,
     tariffId: terms?.tariffId ?? null,
     isTrial: item.phase === 'trial',
-    isEstimated: price !== null,
+    isEstimated: isPending || isDead,
     country: snapshot.regionCode,
     refund: null,
     supersededByReference: null,
@@ -239,6 +258,7 @@ function paymentOfOrder(
   const refund = refundOf(facts, order, paid.amount);
   return {
     reference: order.orderId,
+    formerReference: null,
     kind: orderKind(snapshot, order),
     amount: paid.amount,
     currency: paid.currency,
@@ -259,8 +279,11 @@ function paymentOfOrder(
 
 /** Renewals are numbered after the first order: `GPA.1-2-3..0`, `..1`. */
 function orderKind(snapshot: GoogleSnapshot, { orderId }: GoogleOrder): PurchasePayment['kind'] {
+  return snapshot.kind === 'subscription' && /\.\.\d+$/.test(orderId) ? 'renewal' : firstKind(snapshot);
+}
+
+function firstKind(snapshot: GoogleSnapshot): PurchasePayment['kind'] {
   if (snapshot.kind === 'product') return 'one_time';
-  if (/\.\.\d+$/.test(orderId)) return 'renewal';
   return snapshot.linkedKey === null ? 'purchase' : 'upgrade';
 }
 

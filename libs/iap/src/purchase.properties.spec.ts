@@ -172,7 +172,7 @@ function standing(facts: Facts, at: Date): Standing {
 }
 
 function payments(facts: Facts): readonly PurchasePayment[] {
-  return paymentsOf(facts, 'key', catalogue);
+  return paymentsOf(facts, 'key', catalogue, new Date(0));
 }
 
 function access(facts: Facts, at: Date): boolean {

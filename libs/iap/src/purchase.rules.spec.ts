@@ -182,6 +182,6 @@ describe('the states of a purchase in Play', () => {
 
 it('payments are told by the rules of the store that was paid', () => {
   const ofApple = appleFacts([appleTransaction()]);
-  expect(paymentsOf(ofApple, 'key', catalogue)).toMatchObject([{ reference: '2000000000000001' }]);
-  expect(paymentsOf(NOTHING_OF_GOOGLE, 'key', catalogue)).toEqual([]);
+  expect(paymentsOf(ofApple, 'key', catalogue, new Date(0))).toMatchObject([{ reference: '2000000000000001' }]);
+  expect(paymentsOf(NOTHING_OF_GOOGLE, 'key', catalogue, new Date(0))).toEqual([]);
 });

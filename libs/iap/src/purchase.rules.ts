@@ -7,7 +7,17 @@ export function derive(facts: Facts, catalogue: Catalogue, at: Date): Standing {
   return facts.provider === 'apple' ? deriveApple(facts, catalogue, at) : deriveGoogle(facts, catalogue, at);
 }
 
-/** The money that moved, by the facts. `key` names a purchase of Google's that has no order. */
-export function paymentsOf(facts: Facts, key: string, catalogue: Catalogue): readonly PurchasePayment[] {
-  return facts.provider === 'apple' ? paymentsOfApple(facts, catalogue) : paymentsOfGoogle(facts, key, catalogue);
+/**
+ * The money that moved, by the facts. `key` names a purchase of Google's that has no order, and `learntAt` dates one that Google does
+ * not date: it is not paid yet.
+ */
+export function paymentsOf(
+  facts: Facts,
+  key: string,
+  catalogue: Catalogue,
+  learntAt: Date,
+): readonly PurchasePayment[] {
+  return facts.provider === 'apple'
+    ? paymentsOfApple(facts, catalogue)
+    : paymentsOfGoogle(facts, key, catalogue, learntAt);
 }

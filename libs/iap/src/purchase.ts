@@ -57,6 +57,8 @@ export interface Standing {
 export interface PurchasePayment {
   /** Apple's transaction id, Google's order id, or `token:` and the purchase's key where Google has no order. */
   readonly reference: string;
+  /** What it was called while Google had no order for it yet; null for what always had its name. */
+  readonly formerReference: string | null;
   readonly kind: 'purchase' | 'renewal' | 'upgrade' | 'one_time';
   readonly amount: Money;
   readonly currency: string;

@@ -203,7 +203,8 @@ export class Purchases {
       userId === null ? null : await this.follow(userId, row, { ...held, isTest }, owner.counts, lesson);
     if (userId !== null) {
       const { provider, id } = row;
-      await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, paymentsOf(facts, row.key, catalogue));
+      const payments = paymentsOf(facts, row.key, catalogue, now);
+      await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, payments);
     }
     const current = facts.provider === 'apple' ? currentOf(facts) : null;
     const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin' || owner.bound === 'transfer';

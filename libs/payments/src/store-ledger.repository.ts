@@ -55,6 +55,19 @@ const RECORD = `
     OR p.subscription_id IS DISTINCT FROM coalesce(excluded.subscription_id, p.subscription_id)
     OR p.superseded_by IS DISTINCT FROM coalesce(excluded.superseded_by, p.superseded_by)`;
 
+/**
+ * What waits for its money and was written down before its order had an id gets that id, and reads as if it had been written down with it at once. Apart
+ * from RECORD, which would meet a row twice that it renames itself.
+ */
+const RENAME = `
+  UPDATE payments p SET provider_payment_id = t.reference, kind = t.kind, created_at = t.paid_at,
+    period_start = t.period_start, period_end = t.period_end, is_trial = t.is_trial
+  FROM jsonb_to_recordset($1::jsonb) AS t (reference text, former_reference text, kind text, paid_at timestamptz,
+    period_start timestamptz, period_end timestamptz, is_trial boolean)
+  WHERE p.provider = $2 AND p.provider_payment_id = t.former_reference AND p.kind <> 'manual' AND p.status = 'pending'
+    AND NOT EXISTS (SELECT 1 FROM payments known
+      WHERE known.provider = $2 AND known.provider_payment_id = t.reference AND known.kind <> 'manual')`;
+
 const OF_PURCHASE = `SELECT ${PAYMENT_COLUMNS} FROM payments WHERE store_purchase_id = $1 ORDER BY created_at DESC, id DESC`;
 
 const MARK_REFUND_REQUESTED = `
@@ -74,6 +87,9 @@ export class StoreLedgerRepository {
   ): Promise<void> {
     this.uow.assertOpen();
     const rows = JSON.stringify(payments.map(toRow));
+    if (payments.some(({ formerReference }) => formerReference !== null)) {
+      await this.uow.manager.query(RENAME, [rows, provider]);
+    }
     await this.uow.manager.query(RECORD, [rows, provider, userId, subscriptionId, isTest, id]);
   }
 
@@ -93,6 +109,7 @@ function toRow(payment: StorePayment): object {
   const refund = said ?? (status === 'refunded' ? { amount, at: paidAt, reason: null } : null);
   return {
     reference: payment.reference,
+    former_reference: payment.formerReference,
     kind: payment.kind,
     amount,
     currency: payment.currency,

@@ -36,6 +36,7 @@ const PAID_AT = new Date('2026-11-01T10:00:00Z');
 function payment(change: Partial<StorePayment> = {}): StorePayment {
   return {
     reference: `2000000${++sequence}`,
+    formerReference: null,
     kind: 'purchase',
     amount: '9.99',
     currency: 'USD',
@@ -172,6 +173,38 @@ describe('the payments of a purchase', () => {
     expect(before?.['superseded_by']).toBe(after?.['id']);
     await record(another, [plain]);
     expect((await rowsOf(another))[0]?.['superseded_by']).toBe(after?.['id']);
+  });
+
+  it('get the id of their order once it has one, and read as if they had had it at once', async () => {
+    const of = purchase({ provider: 'google' });
+    const waiting = payment({
+      reference: `token:${++sequence}`,
+      status: 'pending',
+      isEstimated: true,
+      periodStart: null,
+      periodEnd: null,
+    });
+    await record(of, [waiting]);
+    const [before] = await rowsOf(of);
+    const paidAt = addDays(PAID_AT, 2);
+    const paid = payment({ formerReference: waiting.reference, amount: '8.49', paidAt, periodStart: paidAt });
+    for (const times of [1, 2]) {
+      await record(of, [paid]);
+      expect([times, await rowsOf(of)]).toMatchObject([
+        times,
+        [
+          {
+            id: before?.['id'],
+            provider_payment_id: paid.reference,
+            status: 'completed',
+            amount: '8.490000',
+            created_at: paidAt,
+            period_start: paidAt,
+            period_end: paid.periodEnd,
+          },
+        ],
+      ]);
+    }
   });
 
   it('get their tariff once the product has one', async () => {

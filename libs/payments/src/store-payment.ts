@@ -13,6 +13,8 @@ export interface PaidPurchase {
 export interface StorePayment {
   /** Apple's transaction id, or Google's order id: the same payment has the same. */
   readonly reference: string;
+  /** What it was called before it had that id, if it may have been written down by then. */
+  readonly formerReference: string | null;
   readonly kind: Exclude<PaymentKind, 'manual'>;
   readonly amount: Money;
   /** ISO 4217. */
