@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { Users } from '#auth';
-import { addDays, addSeconds, Clock, DomainError } from '#kernel';
+import { Clock, DomainError } from '#kernel';
 import { StoreLedger } from '#payments';
 import { LOG, Settings, UnitOfWork } from '#platform';
 import { grantsAccess, Subscriptions } from '#subscriptions';
@@ -15,7 +15,7 @@ import { type BoundBy, type Catalogue, type Facts, type Standing } from './purch
 import { derive, paymentsOf } from './purchase.rules.js';
 import { Reporting } from './reporting.service.js';
 import { type PurchaseChange, type PurchaseRow, PurchasesRepository } from './purchases.repository.js';
-import { nextCheckAt } from './schedule.rules.js';
+import { acknowledgeDeadline, nextCheckAt } from './schedule.rules.js';
 import { type PurchaseKey } from './store.js';
 
 /** What was learnt about a purchase. */
@@ -50,9 +50,6 @@ export interface Learnt {
   readonly subscriptionId: number | null;
 }
 
-/** Play takes a purchase back that is not acknowledged within three days; a tester's after three minutes. */
-const ACKNOWLEDGE_DAYS = 3;
-const ACKNOWLEDGE_TEST_SECONDS = 180;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
@@ -192,7 +189,7 @@ export class Purchases {
       isTest,
       leewayUntil,
       nextCheckAt: row.isGone ? null : nextCheckAt(standing, now),
-      acknowledgeBy: acknowledgeBy(row, facts, standing, userId),
+      acknowledgeBy: acknowledgeBy(row, facts, standing, userId, now),
       ...(isAnswer ? { askedAt: now } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
       ...(owner.bound === null ? {} : { userId, boundBy: owner.bound, boundAt: now }),
@@ -388,7 +385,13 @@ function termsOf(mapped: readonly MappedProduct[], productId: string, basePlanId
  * Until when Play waits for us to say that we delivered. Only what has an owner is acknowledged: if nobody claims it, Google gives
  * the money back, which is better than money for nothing.
  */
-function acknowledgeBy(row: PurchaseRow, facts: Facts, { state }: Standing, userId: number | null): Date | null {
+function acknowledgeBy(
+  row: PurchaseRow,
+  facts: Facts,
+  { state }: Standing,
+  userId: number | null,
+  now: Date,
+): Date | null {
   if (facts.provider === 'apple' || facts.snapshot === null || userId === null) return null;
   const { snapshot } = facts;
   const isDue = !snapshot.isAcknowledged && ['active', 'trial', 'cancelled', 'grace'].includes(state);
@@ -396,6 +399,5 @@ function acknowledgeBy(row: PurchaseRow, facts: Facts, { state }: Standing, user
   // Nothing newer was learnt: what was acknowledged meanwhile is not asked for again.
   const known = row.facts.provider === 'google' ? row.facts.snapshot : null;
   if (known?.seq === snapshot.seq && row.userId !== null) return row.acknowledgeBy;
-  const boughtAt = new Date(snapshot.startTime ?? 0);
-  return snapshot.isTest ? addSeconds(boughtAt, ACKNOWLEDGE_TEST_SECONDS) : addDays(boughtAt, ACKNOWLEDGE_DAYS);
+  return acknowledgeDeadline(facts, now);
 }

@@ -1,9 +1,16 @@
 import { addDays, addSeconds } from '#kernel';
+import { type GoogleFacts } from './google-facts.js';
 import { type Standing } from './purchase.js';
 
 const DAY = 24 * 3600;
 /** After a failure: 1, 5, 30 minutes, 2, then 12 hours. */
 const BACK_OFF_SECONDS = [60, 300, 1800, 7200, 43_200];
+
+/** Play takes a purchase back that is not acknowledged within three days; a tester's after three minutes. */
+const ACKNOWLEDGE_SECONDS = 3 * DAY;
+const ACKNOWLEDGE_TEST_SECONDS = 180;
+/** A prepaid plan that is shorter than this: after half of it. */
+const SHORT_PLAN_MS = 7 * DAY * 1000;
 
 /**
  * When a purchase is to be asked about although nobody heard of it: every day in its last three days, in grace and in retry; every
@@ -32,6 +39,19 @@ export function nextCheckAt({ state, endsAt }: Standing, now: Date): Date | null
     case 'void':
       return null;
   }
+}
+
+/** Until when Play waits for a purchase to be acknowledged, from when it was paid; `learntAt` stands in where Play does not say. */
+export function acknowledgeDeadline({ snapshot, orders }: GoogleFacts, learntAt: Date): Date {
+  const firstPaid = orders.length === 0 ? null : Math.min(...orders.map(({ createTime }) => createTime));
+  // What was pending was bought before it was paid.
+  const boughtAt = new Date(Math.max(snapshot?.startTime ?? 0, firstPaid ?? 0) || learntAt.getTime());
+  if (snapshot?.isTest === true) return addSeconds(boughtAt, ACKNOWLEDGE_TEST_SECONDS);
+  const [prepaid] = (snapshot?.kind === 'subscription' ? snapshot.items : []).flatMap(({ autoRenews, expiryTime }) =>
+    autoRenews === null && expiryTime !== null ? [expiryTime - boughtAt.getTime()] : [],
+  );
+  const isShort = prepaid !== undefined && prepaid < SHORT_PLAN_MS;
+  return addSeconds(boughtAt, isShort ? prepaid / 2000 : ACKNOWLEDGE_SECONDS);
 }
 
 /** When to try again after so many failures in a row; null = it is given up, and a person must look. */
