@@ -239,11 +239,16 @@ export class PurchasesRepository {
     return Number(row?.seq);
   }
 
-  /** The ids of the transactions, or orders with a known total, that are known of a purchase. */
+  /**
+   * The ids of the transactions of a purchase, or of its orders, that need not be asked about: of an order it is known what was paid,
+   * that it was, and nothing of it came back that only the order puts a figure on.
+   */
   async knownPayments(id: number): Promise<ReadonlySet<string>> {
     const rows = await this.uow.manager.query<{ key: string }[]>(
-      `SELECT payment_key AS key FROM store_transactions
-       WHERE purchase_id = $1 AND (facts ? 'transactionId' OR facts->'total' <> 'null'::jsonb)`,
+      `SELECT t.payment_key AS key FROM store_transactions t JOIN store_purchases p ON p.id = t.purchase_id
+       WHERE t.purchase_id = $1 AND (t.facts ? 'transactionId' OR (
+         t.facts->'total' <> 'null'::jsonb AND t.facts->>'state' IS DISTINCT FROM 'PENDING'
+         AND NOT p.facts->'voids' @> jsonb_build_array(jsonb_build_object('orderId', t.payment_key, 'isPartial', true))))`,
       [id],
     );
     return new Set(rows.map(({ key }) => key));
