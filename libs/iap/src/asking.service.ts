@@ -7,6 +7,7 @@ import { type AppleNews } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
 import { type GoogleItem, type GoogleOrder } from './google-facts.js';
 import { type GooglePurchase } from './google-answer.rules.js';
+import { NOTHING_OF_GOOGLE } from './google.rules.js';
 import { GoogleStorefront } from './google.storefront.js';
 import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository, type Question } from './purchases.repository.js';
@@ -181,6 +182,7 @@ export class Asking implements StoreKeeper, OnModuleInit {
   ): Promise<Learnt> {
     const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
     const replaced = linkedToken ?? expiredToken;
+    if (replaced !== null) await this.askFirst(replaced);
     const id = await this.repository.find(key);
     const known = id === null ? new Set<string>() : await this.repository.knownPayments(id);
     const orders: GoogleOrder[] = [];
@@ -188,17 +190,24 @@ export class Asking implements StoreKeeper, OnModuleInit {
       const isNew = item.orderId !== null && !known.has(item.orderId);
       if (isNew) orders.push(await this.orderOf(item, item.orderId, seq, snapshot.startTime));
     }
-    const accountToken = snapshot.accountToken ?? expiredAccountToken;
     return this.purchases.learn({
       key,
-      news: { snapshot: { ...snapshot, accountToken }, orders },
+      news: { snapshot, orders },
       purchaseToken,
       cause: options.cause ?? 'asked',
       isAnswer: true,
+      ...(expiredAccountToken === null ? {} : { accountToken: expiredAccountToken }),
       ...(replaced === null ? {} : { replaces: { key: { ...key, key: tokenKey(replaced) }, purchaseToken: replaced } }),
       ...(options.claim === undefined ? {} : { claim: options.claim }),
       ...(options.mayEnd === undefined ? {} : { mayEnd: options.mayEnd }),
     });
+  }
+
+  /** Of a purchase that another replaces: it may replace one itself, and so have an owner whom nothing else names. */
+  private async askFirst(purchaseToken: string): Promise<void> {
+    const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
+    const id = await this.repository.ensure(key, purchaseToken, NOTHING_OF_GOOGLE);
+    if ((await this.repository.askedAt(id)) === null) await this.askAbout(id);
   }
 
   /** What was paid for an item; where we may not ask, what its plan says. */

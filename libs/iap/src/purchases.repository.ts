@@ -233,6 +233,15 @@ export class PurchasesRepository {
     );
   }
 
+  /** Has the purchase asked about that took the place of one and has no owner: it gets the owner of that one. */
+  async askSuccessor(replacedId: number): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET dirty_seq = dirty_seq + 1, next_check_at = $2
+       WHERE linked_purchase_id = $1 AND user_id IS NULL`,
+      [replacedId, this.clock.now()],
+    );
+  }
+
   /** The number of a question about to be asked: a later question has a greater one. */
   async nextQuestion(): Promise<number> {
     const [row] = await this.uow.manager.query<{ seq: string }[]>(`SELECT nextval('store_question_seq') AS seq`);

@@ -28,6 +28,8 @@ export interface Lesson {
   readonly purchaseToken?: string;
   /** The purchase that this one took the place of, with its token. */
   readonly replaces?: { readonly key: PurchaseKey; readonly purchaseToken: string };
+  /** Whom the purchase names that this one, bought in Play itself, carries on. Told only until it is acknowledged. */
+  readonly accountToken?: string;
   /** Who presents it. */
   readonly claim?: Claim;
   /** Whose it is from now on: a person decided. */
@@ -86,6 +88,7 @@ export class Purchases {
         ? null
         : await this.repository.ensure(replaces.key, replaces.purchaseToken, NOTHING_OF_GOOGLE);
     const { learnt, refusal } = await this.uow.run(() => this.settle(id, replacedId, lesson));
+    if (!learnt.wasOwned && learnt.userId !== null) await this.repository.askSuccessor(id);
     if (refusal !== null) throw new DomainError(refusal);
     return learnt;
   }
@@ -185,7 +188,7 @@ export class Purchases {
       basePlanId: standing.basePlanId,
       accessUntil: standing.accessUntil,
       autoRenewing: standing.autoRenewing,
-      accountToken: accountTokenOf(facts) ?? row.accountToken,
+      accountToken: accountTokenOf(facts) ?? uuidOf(lesson.accountToken) ?? row.accountToken,
       isTest,
       leewayUntil,
       nextCheckAt: row.isGone ? null : nextCheckAt(standing, now),
@@ -264,14 +267,14 @@ export class Purchases {
     facts: Facts,
     standing: Standing,
     replaced: PurchaseRow | null,
-    { claim: presented, assignedTo }: Pick<Lesson, 'cause'> & Partial<Lesson>,
+    { claim: presented, assignedTo, accountToken }: Pick<Lesson, 'cause'> & Partial<Lesson>,
   ): Promise<Owner> {
     const claim = presented ?? null;
     if (assignedTo !== undefined) {
       const counts = await this.sandboxCounts(row, facts, assignedTo);
       return { userId: assignedTo, bound: 'admin', counts, refusal: null };
     }
-    const token = accountTokenOf(facts) ?? row.accountToken;
+    const token = accountTokenOf(facts) ?? uuidOf(accountToken) ?? row.accountToken;
     const namedUserId = token === null ? null : await this.users.findByAppAccountToken(token);
     const known = {
       userId: row.userId,
@@ -353,6 +356,10 @@ function accountTokenOf(facts: Facts): string | null {
     facts.provider === 'google'
       ? facts.snapshot?.accountToken
       : (currentOf(facts)?.appAccountToken ?? facts.renewal?.appAccountToken);
+  return uuidOf(token);
+}
+
+function uuidOf(token: string | null | undefined): string | null {
   return token != null && UUID.test(token) ? token.toLowerCase() : null;
 }
 
