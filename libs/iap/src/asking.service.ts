@@ -165,7 +165,9 @@ export class Asking implements StoreKeeper, OnModuleInit {
       await this.learnFromGoogle(purchaseToken, seq, answer, options);
       return;
     }
-    this.log.warn({ purchaseId: id, answer: answer.state }, 'Play knows a purchase no more: what is known stays');
+    // Play forgets what ended 60 days ago. That it knows nothing of what it sold is a fault that somebody must look into.
+    const level = answer.state === 'gone' ? 'info' : 'error';
+    this.log[level]({ purchaseId: id, answer: answer.state }, 'Play knows a purchase no more: what is known stays');
     await this.repository.update(id, {
       askedAt: this.clock.now(),
       ...(answer.state === 'gone'
