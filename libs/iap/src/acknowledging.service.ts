@@ -33,6 +33,7 @@ export class Acknowledging {
         if (!(error instanceof DomainError)) throw error;
         this.warn(id, acknowledgeBy, error.code);
         if (error.code === 'store_unavailable') break;
+        await this.repository.markDirty(id); // Play sees it otherwise than we do
       }
     }
     return count;

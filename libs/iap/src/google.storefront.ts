@@ -139,7 +139,8 @@ export class GoogleStorefront {
 
   /**
    * Tells Play that the purchase was delivered; one that is acknowledged already is fine.
-   * @throws DomainError purchase_not_found when Play knows it no more | store_not_configured | store_unavailable
+   * @throws DomainError purchase_not_found when Play knows it no more, or not as one that can be acknowledged |
+   *   store_not_configured | store_unavailable
    */
   async acknowledge({ kind, productId, purchaseToken, accountToken }: GoogleAcknowledgement): Promise<void> {
     this.open();
@@ -159,8 +160,8 @@ export class GoogleStorefront {
     if (status < 300) return;
     // Which refusal means "already" is documented nowhere: the purchase itself says whether it is.
     const purchase = await this.purchase(purchaseToken, 0, { kind });
-    if (purchase.state !== 'found') throw new DomainError('purchase_not_found');
-    if (!purchase.snapshot.isAcknowledged) throw unavailable('status');
+    // No trouble of Play's: it ended, or is not paid, and whoever waits behind it need not wait for that.
+    if (purchase.state !== 'found' || !purchase.snapshot.isAcknowledged) throw new DomainError('purchase_not_found');
   }
 
   /**
