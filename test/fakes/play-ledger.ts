@@ -131,6 +131,8 @@ interface Order {
   readonly currency: string;
   readonly country: string;
   readonly createdAt: number;
+  /** The plan, and until when it was paid; undefined for a product. */
+  readonly period: { readonly basePlanId: string; readonly endsAt: number } | undefined;
   state: 'PENDING' | 'PROCESSED' | 'CANCELED' | 'PENDING_REFUND' | 'PARTIALLY_REFUNDED' | 'REFUNDED';
   refunded: string | undefined;
   refundedAt: number | undefined;
@@ -620,7 +622,22 @@ export class PlayLedger {
           ? { partialRefundEvents: [{ createTime: at, state: 'PROCESSED_SUCCESSFULLY', refundDetails: details }] }
           : {}),
       },
-      lineItems: [{ productId: order.productId, total: money(order.total, currency), tax: money('0', currency) }],
+      lineItems: [
+        {
+          productId: order.productId,
+          total: money(order.total, currency),
+          tax: money('0', currency),
+          ...(order.period === undefined
+            ? {}
+            : {
+                subscriptionDetails: {
+                  basePlanId: order.period.basePlanId,
+                  servicePeriodStartTime: rfc3339(order.createdAt),
+                  servicePeriodEndTime: rfc3339(order.period.endsAt),
+                },
+              }),
+        },
+      ],
     };
   }
 
@@ -706,6 +723,7 @@ export class PlayLedger {
 
   private addOrder(purchase: Subscription | Product, orderId: string, productId: string, total: string): void {
     const { token, currency, country } = purchase;
+    const [line] = purchase.kind === 'subscription' ? purchase.lines : [];
     this.orders.set(orderId, {
       orderId,
       token,
@@ -714,6 +732,7 @@ export class PlayLedger {
       currency,
       country,
       createdAt: this.time(),
+      period: line === undefined ? undefined : { basePlanId: line.basePlanId, endsAt: line.expiresAt },
       state: 'PROCESSED',
       refunded: undefined,
       refundedAt: undefined,

@@ -571,6 +571,15 @@ describe('a payment', () => {
     expect(kinds.map(({ kind }) => kind)).toEqual(['purchase', 'renewal']);
   });
 
+  it('gave way to another product that was bought while its period ran, even before Apple says so of it', () => {
+    expect(payments(bought, upgrade)).toMatchObject([
+      { kind: 'purchase', supersededByReference: upgrade.transactionId },
+      { kind: 'upgrade' },
+    ]);
+    const takenBack = { ...bought, revocationDate: upgrade.purchaseDate };
+    expect(payments(takenBack, upgrade).map(({ kind }) => kind)).toEqual(['purchase', 'purchase']);
+  });
+
   it('names the upgrade that took its place, once that is known', () => {
     expect(payments(upgrade, upgradedFrom)[0]).toMatchObject({ supersededByReference: '2000000000000002' });
     expect(payments(upgradedFrom)[0]).toMatchObject({ status: 'completed', supersededByReference: null });

@@ -6,7 +6,7 @@ import { Endings, type StoreKeeper } from '#subscriptions';
 import { type AppleNews } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
 import { type GoogleItem, type GoogleOrder } from './google-facts.js';
-import { type GooglePurchase } from './google-answer.rules.js';
+import { type GooglePurchase, ordersBefore } from './google-answer.rules.js';
 import { NOTHING_OF_GOOGLE } from './google.rules.js';
 import { GoogleStorefront } from './google.storefront.js';
 import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
@@ -17,6 +17,8 @@ import { tokenKey } from './store.js';
 /** How many purchases are asked about at once: Apple allows 50 questions a second, and the database's pool is shared. */
 const AT_ONCE = 4;
 const BATCH = 100;
+/** How many orders that were missed one question asks for. */
+const MOST_MISSED = 12;
 /** How long the job that ends things waits for the stores in one run, in milliseconds. */
 const PATIENCE_MS = 40_000;
 const BUSY_RETRY_SECONDS = 2;
@@ -191,6 +193,8 @@ export class Asking implements StoreKeeper, OnModuleInit {
     for (const item of snapshot.items) {
       const isNew = item.orderId !== null && !known.has(item.orderId);
       if (isNew) orders.push(await this.orderOf(item, item.orderId, seq, snapshot.startTime));
+      // Who waits for an answer does not wait for the past: the next question looks for it.
+      if (options.claim === undefined) orders.push(...(await this.missedOrdersOf(item, known, seq)));
     }
     return this.purchases.learn({
       key,
@@ -236,6 +240,36 @@ export class Asking implements StoreKeeper, OnModuleInit {
       phase,
       price,
     };
+  }
+
+  /**
+   * Renewals that nobody told us of: Play names the last order of a purchase alone, but numbers them. The newest first, some at a
+   * time; none where we may not see orders, as nothing is known of them then.
+   */
+  private async missedOrdersOf(item: GoogleItem, known: ReadonlySet<string>, seq: number): Promise<GoogleOrder[]> {
+    const missed: GoogleOrder[] = [];
+    const earlier = item.orderId === null ? [] : ordersBefore(item.orderId).filter((orderId) => !known.has(orderId));
+    for (const orderId of earlier.slice(0, MOST_MISSED)) {
+      const order = await this.google.order(orderId, seq);
+      if (order === 'forbidden') break;
+      if (order === 'unknown' || order.createTime === null) continue;
+      const { state, total, refunded, createTime, expiryTime } = order;
+      const isFree = total !== null && Number(total.amount) === 0 && !/\.\.\d+$/.test(orderId);
+      missed.push({
+        orderId,
+        seq,
+        state,
+        total,
+        refunded,
+        createTime,
+        productId: order.productId ?? item.productId,
+        basePlanId: order.basePlanId ?? item.basePlanId,
+        expiryTime,
+        phase: isFree ? 'trial' : 'base',
+        price: null,
+      });
+    }
+    return missed;
   }
 
   /** A store that does not answer is told of once by whoever asked; anything else is a fault of ours. */

@@ -31,6 +31,10 @@ export interface GoogleOrderAnswer {
   readonly createTime: number | null;
   /** ISO 3166 alpha-2, of the buyer. */
   readonly country: string | null;
+  /** What was bought, and until when it was paid (milliseconds since 1970); null where Play does not say. */
+  readonly productId: string | null;
+  readonly basePlanId: string | null;
+  readonly expiryTime: number | null;
 }
 
 /** A purchase or a renewal that was taken back. */
@@ -110,6 +114,7 @@ export function readProduct(data: unknown, { seq }: Asked): GooglePurchase | nul
 export function readOrder(data: unknown, seq: number): GoogleOrderAnswer | null {
   const state = text(at(data, 'state'));
   if (state === null) return null;
+  const [line] = items(at(data, 'lineItems'));
   return {
     seq,
     total: readMoney(at(data, 'total')),
@@ -118,7 +123,18 @@ export function readOrder(data: unknown, seq: number): GoogleOrderAnswer | null 
     refunded: readRefunded(at(data, 'orderHistory')),
     createTime: instant(at(data, 'createTime')),
     country: text(at(data, 'buyerAddress', 'buyerCountry')),
+    productId: text(at(line, 'productId')),
+    basePlanId: text(at(line, 'subscriptionDetails', 'basePlanId')),
+    expiryTime: instant(at(line, 'subscriptionDetails', 'servicePeriodEndTime')),
   };
+}
+
+/** The orders of a subscription before this one, the newest first: `GPA.1` is the first, and its renewals are `GPA.1..0`, `GPA.1..1`. */
+export function ordersBefore(orderId: string): readonly string[] {
+  const [, first, number] = /^(.+?)\.\.(\d{1,4})$/.exec(orderId) ?? [];
+  if (first === undefined || number === undefined) return [];
+  const renewals = Array.from({ length: Number(number) }, (_, index) => `${first}..${Number(number) - 1 - index}`);
+  return [...renewals, first];
 }
 
 /** One entry of voidedpurchases.list; null when it names no order. */

@@ -312,6 +312,9 @@ describe('an order', () => {
       refunded: null,
       createTime: at(0),
       country: 'JP',
+      productId: MONTHLY.productId,
+      basePlanId: 'monthly',
+      expiryTime: at(30),
     });
   });
 
