@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Account } from '../support/api.js';
 import { MONTHLY, TestStores } from '../support/stores.js';
@@ -136,6 +137,10 @@ async function deliver({ news }: Told): Promise<void> {
   }
 }
 
+async function deliverAll(news: readonly Told[]): Promise<void> {
+  for (const one of news) await deliver(one);
+}
+
 describe(`${STORIES} random histories, of which the news are lost, repeated and late`, () => {
   it('end as they would have if all had been heard in order, once the stores were asked', async () => {
     const { api } = stores;
@@ -160,25 +165,27 @@ describe(`${STORIES} random histories, of which the news are lost, repeated and 
     let late: Told[] = [];
     for (let step = 0; step < 14; step++) {
       api.clock.advance({ seconds: HOUR_SECONDS * (12 + dice.below(84)) });
+      const hearing: Promise<void>[] = [];
       for (const pair of twins) {
         const { heard, missed } = pair.live();
-        for (const one of heard) await deliver(one);
+        hearing.push(deliverAll(heard));
         // One in three is lost, but for the first word of a purchase: without it there is nothing to ask about.
         for (const one of missed) {
           if (one.isFirst || dice.below(3) > 0) late.push(one);
           else if ('apple' in one.news) stores.apple.markDelivered(one.news.apple); // nor does Apple tell of it again
         }
       }
+      await Promise.all(hearing);
       const arriving = late.filter(() => dice.below(2) === 0);
       late = late.filter((one) => !arriving.includes(one));
       const shuffled = arriving
         .flatMap((one) => (dice.below(3) === 0 ? [one, one] : [one]))
         .map((one) => ({ one, place: dice.below(1_000_000) }))
         .toSorted((left, right) => left.place - right.place);
-      for (const { one } of shuffled) await deliver(one);
+      await Promise.all(shuffled.map(({ one }) => deliver(one)));
       await stores.settle();
     }
-    for (const one of late.toReversed()) await deliver(one);
+    await Promise.all(late.toReversed().map(deliver));
     await stores.settle();
     const ordered = await leftOf(pairs.map(([first]) => first?.id ?? 0));
 
@@ -188,10 +195,11 @@ describe(`${STORIES} random histories, of which the news are lost, repeated and 
     while ((await api.app.get(Asking).askDue()) > 0);
 
     const mended = await leftOf(pairs.map(([, second]) => second?.id ?? 0));
-    for (const [index, [first, second]] of pairs.entries()) {
-      const story = twins[index]?.deeds.join(', ');
-      expect({ story, left: mended.get(second?.id ?? 0) }).toEqual({ story, left: ordered.get(first?.id ?? 0) });
-    }
+    const different = pairs.flatMap(([first, second], index) => {
+      const [expected, found] = [ordered.get(first?.id ?? 0), mended.get(second?.id ?? 0)];
+      return isDeepStrictEqual(expected, found) ? [] : [{ story: twins[index]?.deeds.join(', '), expected, found }];
+    });
+    expect(different.slice(0, 3)).toEqual([]);
     const failed = await api.rows(`SELECT type, error FROM store_events WHERE status <> 'done' OR error IS NOT NULL`);
     expect(failed).toEqual([]);
   }, 240_000);

@@ -48,6 +48,8 @@ export class AppStoreSubscriber implements Subscriber {
   private id = '';
   private latestId = '';
   private endsAt = 0;
+  private isYearly = false;
+  private willBeYearly = false;
 
   constructor(
     private readonly store: FakeApple,
@@ -62,9 +64,9 @@ export class AppStoreSubscriber implements Subscriber {
         return ['subscribe', 'try'];
       case 'renewing':
         if (isPast) return ['renew', 'renew', 'fail', 'fail with grace'];
-        return ['cancel', 'upgrade', 'downgrade later', 'extend', 'ask for money', 'refund'];
+        return ['cancel', this.isYearly ? 'downgrade later' : 'upgrade', 'extend', 'ask for money', 'refund'];
       case 'cancelled':
-        return isPast ? ['expire'] : ['return', 'refund', 'upgrade'];
+        return isPast ? ['expire'] : ['return', 'refund', ...(this.isYearly ? [] : ['upgrade'])];
       case 'grace':
         return ['recover', 'end grace'];
       case 'retry':
@@ -88,14 +90,18 @@ export class AppStoreSubscriber implements Subscriber {
       case 'try':
         return this.begin(deed === 'try');
       case 'renew':
+        this.isYearly = this.willBeYearly;
         return this.paid(store.renew(id), this.endsAt);
       case 'recover':
         return this.paid(store.recover(id));
       case 'buy again':
+        this.willBeYearly = this.isYearly;
         return this.paid(store.resubscribe(id));
       case 'upgrade':
+        this.isYearly = this.willBeYearly = true;
         return this.paid(store.upgrade(id, { productId: YEARLY, price: 59_990 }));
       case 'downgrade later':
+        this.willBeYearly = false;
         return store.downgrade(id, { productId: MONTHLY, price: 9990 });
       case 'extend':
         this.endsAt += 3 * DAY_MS;

@@ -1,8 +1,9 @@
+import { DataSource } from 'typeorm';
 import { Asking, Inbox } from '#iap';
 import { type Environment } from '#platform';
 import { FakeApple, type FakeAppleNotification } from '../fakes/fake-apple.js';
 import { FakeGoogle, type PushOptions, type Rtdn } from '../fakes/fake-google.js';
-import { type Account, type Answer, expectOk, TestApi } from './api.js';
+import { type Account, type Answer, type ApiOptions, expectOk, TestApi } from './api.js';
 import { until } from './until.js';
 
 /** The products that the tests sell, and the tariffs they stand for. */
@@ -23,7 +24,11 @@ export class TestStores {
     readonly tariffs: Readonly<Record<string, number>>,
   ) {}
 
-  static async start(environment: Environment = {}, logLines?: string[]): Promise<TestStores> {
+  static async start(
+    environment: Environment = {},
+    logLines?: string[],
+    more: Pick<ApiOptions, 'override' | 'databaseUrl'> = {},
+  ): Promise<TestStores> {
     const running: { api?: TestApi } = {};
     const now = (): Date => running.api?.clock.now() ?? new Date();
     const apple = await FakeApple.start(now);
@@ -38,6 +43,7 @@ export class TestStores {
         ...environment,
       },
       ...(logLines === undefined ? {} : { logLines }),
+      ...more,
     });
     running.api = api;
     const admin = await api.admin();
@@ -98,10 +104,13 @@ export class TestStores {
   async settle(): Promise<void> {
     await this.api.app.get(Inbox).process();
     await until(async () => {
-      const [row] = await this.api.rows<{ waiting: number }>(
-        `SELECT count(*)::int AS waiting FROM store_events WHERE status = 'received' AND next_try_at <= $1`,
-        [this.api.clock.now()],
-      );
+      // By the service's own connections: this is asked again and again.
+      const [row] = await this.api.app
+        .get(DataSource)
+        .query<{ waiting: number }[]>(
+          `SELECT count(*)::int AS waiting FROM store_events WHERE status = 'received' AND next_try_at <= $1`,
+          [this.api.clock.now()],
+        );
       return row?.waiting === 0 ? true : undefined;
     });
   }

@@ -28,6 +28,8 @@ interface AskOptions {
   /** Who presents the purchase. */
   readonly claim?: Lesson['claim'];
   readonly cause?: string;
+  /** Reads what became of every transaction of the purchase, and not only what is new. */
+  readonly isThorough?: boolean;
 }
 
 /** Asks the stores what has become of purchases, and has what they say learnt. */
@@ -64,10 +66,10 @@ export class Asking implements StoreKeeper, OnModuleInit {
    * to be tried again in a moment.
    * @throws DomainError store_unavailable | store_not_configured
    */
-  askAbout(id: number): Promise<void> {
+  askAbout(id: number, options: Pick<AskOptions, 'isThorough'> = {}): Promise<void> {
     const known = this.running.get(id);
     if (known !== undefined) return known;
-    const asking = this.askLeased(id).finally(() => this.running.delete(id));
+    const asking = this.askLeased(id, options).finally(() => this.running.delete(id));
     this.running.set(id, asking);
     return asking;
   }
@@ -109,10 +111,10 @@ export class Asking implements StoreKeeper, OnModuleInit {
     return this.learnFromGoogle(purchaseToken, seq, answer, options);
   }
 
-  private async askLeased(id: number): Promise<void> {
+  private async askLeased(id: number, options: AskOptions): Promise<void> {
     const [question] = await this.repository.lease([id]);
     if (question === undefined) throw new DomainError('store_unavailable', { retryAfterSeconds: BUSY_RETRY_SECONDS });
-    await this.ask(question, {});
+    await this.ask(question, options);
   }
 
   /**
@@ -144,7 +146,9 @@ export class Asking implements StoreKeeper, OnModuleInit {
     const latest = ours(statuses ?? { transactions: [], renewals: [] });
     const known = await this.repository.knownPayments(id);
     const isComplete =
-      latest.transactions.length > 0 && latest.transactions.every(({ transactionId }) => known.has(transactionId));
+      options.isThorough !== true &&
+      latest.transactions.length > 0 &&
+      latest.transactions.every(({ transactionId }) => known.has(transactionId));
     const history = isComplete ? { transactions: [], renewals: [] } : ours(await this.apple.history(environment, key));
     await this.purchases.learn({
       key: { provider, environment, key },

@@ -64,7 +64,7 @@ export class Repair {
     for (;;) {
       const ids = await this.repository.changeable(last, BATCH);
       for (const id of ids) {
-        await this.asking.askAbout(id).catch((error: unknown) => {
+        await this.asking.askAbout(id, { isThorough: true }).catch((error: unknown) => {
           if (!(error instanceof DomainError)) throw error;
           unanswered++;
         });

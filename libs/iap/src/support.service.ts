@@ -82,7 +82,7 @@ export class Support {
   /** Asks the store about a purchase now. @throws DomainError purchase_not_found | store_unavailable | store_not_configured */
   async reconcile(purchaseId: number): Promise<Purchase> {
     await this.repository.get(purchaseId);
-    await this.asking.askAbout(purchaseId);
+    await this.asking.askAbout(purchaseId, { isThorough: true });
     return this.repository.get(purchaseId);
   }
 
