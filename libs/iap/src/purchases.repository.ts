@@ -23,6 +23,7 @@ export interface PurchaseRow extends PurchaseKey {
   readonly leewayUntil: Date | null;
   readonly acknowledgeBy: Date | null;
   readonly isGone: boolean;
+  readonly nextCheckAt: Date | null;
 }
 
 export type PurchaseChange = Partial<
@@ -76,6 +77,7 @@ interface LockedRow {
   leeway_until: Date | null;
   acknowledge_by: Date | null;
   is_gone: boolean;
+  next_check_at: Date | null;
 }
 
 interface QuestionRow {
@@ -162,7 +164,7 @@ export class PurchasesRepository {
     this.uow.assertOpen();
     const rows = await this.uow.manager.query<LockedRow[]>(
       `SELECT id, provider, environment, key, user_id, bound_by, transferred_at, account_token, facts, state, is_test,
-         linked_purchase_id, leeway_until, acknowledge_by, is_gone
+         linked_purchase_id, leeway_until, acknowledge_by, is_gone, next_check_at
        FROM store_purchases WHERE id = ANY($1) ORDER BY id FOR UPDATE`,
       [ids],
     );
@@ -189,6 +191,7 @@ export class PurchasesRepository {
       leewayUntil: row.leeway_until,
       acknowledgeBy: row.acknowledge_by,
       isGone: row.is_gone,
+      nextCheckAt: row.next_check_at,
     }));
   }
 
@@ -332,15 +335,17 @@ export class PurchasesRepository {
 
   /**
    * Of purchases that are about to end, those that their store was not asked about since. What renews itself may go on until
-   * `leewayHours` after its end (set once for each end), so that nobody is cut off because nobody could ask.
+   * `leewayHours` after its end (set once for each end), so that nobody is cut off because nobody could ask. They are due to be
+   * asked about from now on, whoever dies over it.
    */
   async beginLeeway(ids: readonly number[], leewayHours: number): Promise<readonly number[]> {
     const [rows] = await this.uow.manager.query<[{ id: number }[], number]>(
       `UPDATE store_purchases SET leeway_until = CASE
-         WHEN auto_renewing THEN coalesce(leeway_until, access_until + make_interval(hours => $2)) ELSE leeway_until END
+         WHEN auto_renewing THEN coalesce(leeway_until, access_until + make_interval(hours => $2)) ELSE leeway_until END,
+         next_check_at = $3
        WHERE id = ANY($1) AND NOT is_gone AND (asked_at IS NULL OR asked_at < access_until)
        RETURNING id`,
-      [ids, leewayHours],
+      [ids, leewayHours, this.clock.now()],
     );
     return rows.map(({ id }) => id);
   }

@@ -191,7 +191,8 @@ export class Purchases {
       accountToken: accountTokenOf(facts) ?? uuidOf(lesson.accountToken) ?? row.accountToken,
       isTest,
       leewayUntil,
-      nextCheckAt: row.isGone ? null : nextCheckAt(standing, now),
+      // What is to be asked stays so until the store has answered, whatever else is learnt meanwhile.
+      nextCheckAt: row.isGone ? null : earlier(nextCheckAt(standing, now), isAnswer ? null : row.nextCheckAt),
       acknowledgeBy: acknowledgeBy(row, facts, standing, userId, now),
       ...(isAnswer ? { askedAt: now } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
@@ -348,6 +349,11 @@ function holdOn(standing: Standing, leewayUntil: Date | null, now: Date): Standi
 
 function grants({ state, accessUntil, startedAt }: Standing, at: Date): boolean {
   return grantsAccess({ state, accessUntil, startedAt: startedAt ?? at }, at);
+}
+
+function earlier(left: Date | null, right: Date | null): Date | null {
+  if (left === null || right === null) return left ?? right;
+  return left < right ? left : right;
 }
 
 /** Whom a purchase names. What is no UUID was not put there by our app. */
