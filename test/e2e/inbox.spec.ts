@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { IapModule, Inbox, Repair } from '#iap';
 import { openInstance } from '../support/rooms.js';
+import { Metrics } from '#platform';
 import { MONTHLY, TestStores } from '../support/stores.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -132,6 +133,27 @@ describe('what Apple told and nobody heard', () => {
     expect(await stores.subscription(user)).toMatchObject({ state: 'active' });
     stores.api.clock.advance({ hours: 6 });
     expect(await repair.repairDue()).toBe(0); // read again, and known
+  });
+});
+
+describe('an event that nobody deals with', () => {
+  it('is a broken promise after an hour', async () => {
+    const figure = async (): Promise<string | undefined> => {
+      stores.api.clock.advance({ minutes: 6 }); // counts are kept for five
+      return /invariant_violations\{n="I8"\} (\d+)/.exec(await stores.api.app.get(Metrics).render())?.[1];
+    };
+    expect(await figure()).toBe('0');
+    const told = subscribe();
+    await stores.tellApple(told);
+    await stores.api.rows(`UPDATE store_events SET status = 'received', next_try_at = $2 WHERE event_id = $1`, [
+      told.id,
+      stores.api.clock.now(),
+    ]);
+    expect(await figure()).toBe('0');
+    stores.api.clock.advance({ minutes: 55 });
+    expect(await figure()).toBe('1');
+    await process();
+    expect(await figure()).toBe('0');
   });
 });
 

@@ -33,7 +33,7 @@ describe('the metrics', () => {
     expect(text).toContain('vpn_pool_used{server="1"} 2\n');
     expect(text).toContain('vpn_pool_days_left{server="1"} 3566.5\n');
     expect(text).toContain('vpn_server_held_removals{server="1"} 0\n');
-    expect(text).toContain('invariant_violations{n="I5"} 0\n');
+    for (const n of ['I2', 'I5', 'I7', 'I8']) expect(text).toContain(`invariant_violations{n="${n}"} 0\n`);
     expect(text).toContain('process_resident_memory_bytes');
   });
 

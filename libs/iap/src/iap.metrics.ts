@@ -1,14 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { addDays, Clock } from '#kernel';
-import { Metrics } from '#platform';
+import { InvariantsGauge, Metrics } from '#platform';
 import { PurchasesRepository } from './purchases.repository.js';
 import { StoreEventsRepository } from './store-events.repository.js';
 
 /** What operators watch of purchases and of the inbox: read when it is asked for. */
 @Injectable()
 export class IapMetrics {
-  constructor(metrics: Metrics, purchases: PurchasesRepository, events: StoreEventsRepository, clock: Clock) {
+  constructor(
+    metrics: Metrics,
+    invariants: InvariantsGauge,
+    purchases: PurchasesRepository,
+    events: StoreEventsRepository,
+    clock: Clock,
+  ) {
+    invariants.add(async () => ({ I8: await events.violations() }));
     const registers = [metrics.registry];
     const acknowledge = new Gauge({
       name: 'iap_ack_deadline_seconds_min',

@@ -40,6 +40,8 @@ interface Row extends Omit<StoreEvent, 'id'> {
 /** Longer than an event takes, in seconds: after it another instance takes over. */
 const LEASE_SECONDS = 60;
 const KEPT_DAYS = 180;
+/** An event whose turn was this long ago, in seconds, is forgotten by whoever should deal with it. */
+const OVERDUE_SECONDS = 3600;
 
 const LISTED = `id, provider, event_id AS "eventId", type, subtype, environment, event_at AS "eventAt",
   received_at AS "receivedAt", status, attempts, next_try_at AS "nextTryAt", error, purchase_id AS "purchaseId"`;
@@ -183,6 +185,18 @@ export class StoreEventsRepository {
       failed: row?.failed ?? 0,
       lagSeconds: oldest === null ? 0 : (this.clock.now().getTime() - oldest.getTime()) / 1000,
     };
+  }
+
+  /**
+   * How many events are neither dealt with, nor given up, nor about to be tried: those whose turn was an hour ago. None is ever
+   * waiting without a next time, which the table itself sees to.
+   */
+  async violations(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ total: number }[]>(
+      `SELECT count(*)::int AS total FROM store_events WHERE status = 'received' AND next_try_at < $1`,
+      [addSeconds(this.clock.now(), -OVERDUE_SECONDS)],
+    );
+    return row?.total ?? 0;
   }
 
   /** Until when a record of the store's was read. */

@@ -11,6 +11,7 @@ import { PaymentsRepository } from './payments.repository.js';
 import { Payments } from './payments.service.js';
 import { RevenueRepository } from './revenue.repository.js';
 import { Settlement } from './settlement.service.js';
+import { PaymentsMetrics } from './payments.metrics.js';
 import { StoreLedgerRepository } from './store-ledger.repository.js';
 import { StoreLedger } from './store-ledger.service.js';
 import { WebhookSignatures } from './webhook-signatures.service.js';
@@ -24,6 +25,7 @@ import { WebhookSignatures } from './webhook-signatures.service.js';
   ],
   providers: [
     Payments,
+    PaymentsMetrics,
     PaymentsRepository,
     PaymentEventsRepository,
     PaymentWebhooks,

@@ -75,6 +75,18 @@ const MARK_REFUND_REQUESTED = `
   WHERE provider = $1 AND provider_payment_id = $2 AND kind <> 'manual'
     AND (refund_requested_at IS NULL OR refund_requested_at < $3)`;
 
+/**
+ * References that two payments have; and payments that came through, are for a tariff, and belong to no subscription. A product
+ * without a tariff has none, and neither has a sandbox's that is not to count.
+ */
+const VIOLATIONS = `
+  SELECT (SELECT count(*) FROM (
+      SELECT 1 FROM payments WHERE kind <> 'manual' AND provider_payment_id IS NOT NULL
+      GROUP BY provider, provider_payment_id HAVING count(*) > 1) AS doubled)::int
+    + (SELECT count(*) FROM payments
+      WHERE kind <> 'manual' AND status = 'completed' AND tariff_id IS NOT NULL AND subscription_id IS NULL
+        AND NOT is_test)::int AS total`;
+
 @Injectable()
 export class StoreLedgerRepository {
   constructor(private readonly uow: UnitOfWork) {}
@@ -97,6 +109,12 @@ export class StoreLedgerRepository {
   async ofPurchase(purchaseId: number, limit?: number): Promise<readonly Payment[]> {
     const text = limit === undefined ? OF_PURCHASE : `${OF_PURCHASE} LIMIT ${limit}`;
     return (await this.uow.manager.query<PaymentRow[]>(text, [purchaseId])).map(toPayment);
+  }
+
+  /** How many payments of the stores are as they must never be. */
+  async violations(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ total: number }[]>(VIOLATIONS);
+    return row?.total ?? 0;
   }
 
   async markRefundRequested(provider: PaidPurchase['provider'], reference: string, at: Date): Promise<void> {

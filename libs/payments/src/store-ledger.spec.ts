@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
 import { Accounts } from '#auth';
 import { addDays } from '#kernel';
-import { SYSTEM, UnitOfWork } from '#platform';
+import { Metrics, SYSTEM, UnitOfWork } from '#platform';
 import { Tariffs } from '#tariffs';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { PaymentsModule } from './payments.module.js';
@@ -264,6 +264,35 @@ describe('the payments of a purchase', () => {
     });
     await record(of, [one]);
     expect((await ledger.latest(of.id))?.id).not.toBe(id);
+  });
+});
+
+describe('what must always be true of them', () => {
+  const violations = async (): Promise<string | undefined> => {
+    open.clock.advance({ minutes: 5 }); // counts are kept so long
+    return /invariant_violations\{n="I7"\} (\d+)/.exec(await open.rooms.get(Metrics).render())?.[1];
+  };
+
+  it('is that each is booked once, and belongs to a subscription where its product has a tariff', async () => {
+    const of = purchase();
+    await record(of, [payment()]);
+    const before = Number(await violations());
+    const { id } = await open.rooms.get(Tariffs).create(SYSTEM, {
+      name: 'Never granted',
+      description: null,
+      durationDays: 30,
+      price: '9.99',
+      currency: 'USD',
+      deviceLimit: null,
+      trafficLimitGb: null,
+      rank: 0,
+      isActive: true,
+      storeProducts: [],
+    });
+    await record(of, [payment({ tariffId: id }), payment({ tariffId: id, status: 'pending' })]);
+    expect(Number(await violations())).toBe(before + 1);
+    await record(purchase({ isTest: true }), [payment({ tariffId: id })]);
+    expect(Number(await violations())).toBe(before + 1);
   });
 });
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { addDays, Clock } from '#kernel';
-import { Metrics } from '#platform';
+import { InvariantsGauge, Metrics } from '#platform';
 import { DesiredPeersRepository, type ServerFigures } from './desired-peers.repository.js';
 import { Invariants } from './invariants.service.js';
 import { type Difference } from './reconciliation.rules.js';
@@ -29,6 +29,7 @@ export class PeersMetrics {
     private readonly desired: DesiredPeersRepository,
     private readonly clock: Clock,
     invariants: Invariants,
+    gauge: InvariantsGauge,
   ) {
     const registers = [metrics.registry];
     const labelNames = ['server'] as const;
@@ -69,7 +70,7 @@ export class PeersMetrics {
       registers,
     });
     this.gauges(metrics);
-    this.invariants(metrics, invariants);
+    gauge.add(() => invariants.violations());
   }
 
   applied(serverId: number, seconds: number): void {
@@ -121,18 +122,6 @@ export class PeersMetrics {
         },
       });
     }
-  }
-
-  private invariants({ registry }: Metrics, invariants: Invariants): void {
-    const gauge = new Gauge({
-      name: 'invariant_violations',
-      help: 'How often what must always be true is not, counted every 5 minutes at most: more than 0 is an alert',
-      labelNames: ['n'],
-      registers: [registry],
-      collect: async () => {
-        for (const [n, violations] of Object.entries(await invariants.violations())) gauge.set({ n }, violations);
-      },
-    });
   }
 
   /** The figures of all servers: one query for all gauges, which are asked together. */

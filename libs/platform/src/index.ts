@@ -46,6 +46,7 @@ export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
 export { clientAddress, type Network, networkOf } from './telemetry/client-address.js';
 export { createLog, LOG, NestLog } from './telemetry/log.js';
+export { InvariantsGauge } from './telemetry/invariants-gauge.js';
 export { Metrics } from './telemetry/metrics.js';
 export { MetricsServer } from './telemetry/metrics-server.js';
 export { currentRequest, inRequest, type RequestContext } from './telemetry/request-context.js';

@@ -18,6 +18,7 @@ import { OutboxMetrics } from './outbox/outbox.metrics.js';
 import { OutboxRepository } from './outbox/outbox.repository.js';
 import { Outbox } from './outbox/outbox.service.js';
 import { LOG } from './telemetry/log.js';
+import { InvariantsGauge } from './telemetry/invariants-gauge.js';
 import { Metrics } from './telemetry/metrics.js';
 import { MetricsServer } from './telemetry/metrics-server.js';
 
@@ -62,6 +63,7 @@ export class PlatformModule {
         SmtpConnection,
         Mail,
         Metrics,
+        InvariantsGauge,
         MetricsServer,
       ],
       exports: [
@@ -76,6 +78,7 @@ export class PlatformModule {
         Outbox,
         Mail,
         Metrics,
+        InvariantsGauge,
         MetricsServer,
       ],
     };
