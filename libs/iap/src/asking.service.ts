@@ -217,7 +217,7 @@ export class Asking implements StoreKeeper, OnModuleInit {
   private async askFirst(purchaseToken: string): Promise<void> {
     const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
     const id = await this.repository.ensure(key, purchaseToken, NOTHING_OF_GOOGLE);
-    if ((await this.repository.askedAt(id)) === null) await this.askAbout(id);
+    if ((await this.repository.read(id))?.askedAt == null) await this.askAbout(id);
   }
 
   /** What was paid for an item; where we may not ask, what its plan says. */

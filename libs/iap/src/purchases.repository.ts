@@ -327,12 +327,6 @@ export class PurchasesRepository {
     return sealedToken === null ? null : this.box.open(sealedToken);
   }
 
-  /** When the store was last asked about a purchase. */
-  async askedAt(id: number): Promise<Date | null> {
-    const row = await this.uow.repository(StorePurchaseEntity).findOneBy({ id });
-    return row?.askedAt ?? null;
-  }
-
   /**
    * Of purchases that are about to end, those that their store was not asked about since. What renews itself may go on until
    * `leewayHours` after its end (set once for each end), so that nobody is cut off because nobody could ask. They are due to be

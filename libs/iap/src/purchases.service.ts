@@ -34,6 +34,8 @@ export interface Lesson {
   readonly claim?: Claim;
   /** Whose it is from now on: a person decided. */
   readonly assignedTo?: number;
+  /** It may be out of date: it is kept of what nobody has, but gives nothing to anybody until the store confirms it. */
+  readonly isUnconfirmed?: boolean;
   /** The store itself was asked: what it did not say any more is so. */
   readonly isAnswer?: boolean;
   /** False: what is over by the clock is left to the job that ends things, and its brake. */
@@ -131,11 +133,15 @@ export class Purchases {
     const row = rows.find((candidate) => candidate.id === id);
     const replaced = rows.find((candidate) => candidate.id === replacedId) ?? null;
     if (row === undefined) throw new DomainError('purchase_not_found');
-    const facts = lesson.news === undefined ? row.facts : merge(row.facts, lesson.news);
+    const isUnconfirmed = lesson.isUnconfirmed === true;
+    const isKept = lesson.news === undefined || (isUnconfirmed && row.userId !== null);
+    const facts = isKept ? row.facts : merge(row.facts, lesson.news);
     const catalogue = await this.catalogueOf(facts);
     const now = this.clock.now();
     const standing = derive(facts, catalogue, now);
-    const owner = await this.decideOwner(row, facts, standing, replaced, lesson);
+    const owner: Owner = isUnconfirmed
+      ? { userId: row.userId, bound: null, counts: true, refusal: null }
+      : await this.decideOwner(row, facts, standing, replaced, lesson);
     const isReplaced = replaced !== null && !['pending', 'void'].includes(standing.state);
     if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause);
     const learnt = await this.write({

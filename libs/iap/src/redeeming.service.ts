@@ -3,14 +3,14 @@ import { type Principal } from '#auth';
 import { addSeconds, Clock, DomainError } from '#kernel';
 import { type Payment, StoreLedger } from '#payments';
 import { Settings } from '#platform';
-import { grantsAccess, type Subscription, Subscriptions } from '#subscriptions';
+import { grantsAccess, type Subscription, Subscriptions, type SubscriptionState } from '#subscriptions';
 import { type StoreProvider } from '#tariffs';
 import { Acknowledging } from './acknowledging.service.js';
 import { type AppleTransaction } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { type Claim } from './ownership.rules.js';
-import { type Learnt, Purchases } from './purchases.service.js';
+import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository } from './purchases.repository.js';
 import { shapeOf } from './receipt.rules.js';
 import { type PurchaseKey, tokenKey } from './store.js';
@@ -52,9 +52,22 @@ export interface Redemption {
 const STALE_SECONDS = 24 * 3600;
 /** A purchase that the store was asked about this recently, in seconds, is not asked about again. */
 const FRESH_SECONDS = 60;
-/** How long an app waits for a store, in milliseconds: it is answered within 5 s. */
+/** What is over, and shown again at each start of the app, is asked about this often at most, in seconds. */
+const OVER_FRESH_SECONDS = 24 * 3600;
+const OVER: ReadonlySet<SubscriptionState> = new Set(['expired', 'refunded', 'revoked', 'superseded', 'void']);
+/** How long an app waits for the stores, in milliseconds, however many questions it takes: it is answered within 5 s. */
 const PATIENCE_MS = 4300;
 const RETRY_AFTER_SECONDS = 10;
+const NO_NEWS = { transactions: [], renewals: [] };
+
+/** Somebody shows a purchase, and waits. */
+interface Showing {
+  readonly userId: number;
+  /** Of which app he says that it is. */
+  readonly packageName: string | undefined;
+  /** Until when he waits, by `performance.now()`. */
+  readonly endsAt: number;
+}
 
 /** Turns what the app shows of a purchase into access, for who shows it. */
 @Injectable()
@@ -89,7 +102,7 @@ export class Redeeming {
     }
   }
 
-  private verify(by: Principal, receipt: Receipt): Promise<Learnt> {
+  private verify({ user }: Principal, receipt: Receipt): Promise<Learnt> {
     const shape = shapeOf({
       receipt: receipt.receipt,
       provider: receipt.provider,
@@ -97,86 +110,81 @@ export class Redeeming {
       ...(receipt.productId === undefined ? {} : { productId: receipt.productId }),
       ...(receipt.transactionId === undefined ? {} : { transactionId: receipt.transactionId }),
     });
+    const { packageName } = receipt;
+    const showing: Showing = { userId: user.id, packageName, endsAt: performance.now() + PATIENCE_MS };
     switch (shape.kind) {
       case 'apple_jws':
-        return this.verifySigned(by, shape.jws, receipt.packageName);
+        return this.verifySigned(showing, shape.jws);
       case 'apple_id':
-        return this.verifyNumbers(by, shape.transactionIds, receipt.packageName);
+        return this.verifyNumbers(showing, shape.transactionIds);
       case 'google_token':
-        return this.verifyToken(by, shape.purchaseToken, shape.packageName ?? receipt.packageName);
+        this.assertApp(shape.packageName ?? undefined, this.settings.google?.packageName);
+        return this.verifyToken(showing, shape.purchaseToken);
     }
   }
 
   /** StoreKit 2's signed transaction: only the device of the purchase has it. */
-  private async verifySigned(by: Principal, jws: string, packageName: string | undefined): Promise<Learnt> {
+  private async verifySigned({ userId, packageName, endsAt }: Showing, jws: string): Promise<Learnt> {
     const transaction = await this.apple.readTransaction(jws);
     this.assertApp(packageName, this.settings.apple?.bundleId);
     const key = keyOf(transaction);
     const news = { transactions: [transaction], renewals: [] };
     const isStale = transaction.signedDate < addSeconds(this.clock.now(), -STALE_SECONDS).getTime();
-    const claim: Claim = { userId: by.user.id, isProof: true };
+    const isNews = (await this.repository.findByTransaction(transaction.transactionId)) === null;
+    const claim: Claim = { userId, isProof: true };
     if (isStale) {
       // What was refunded since is known only to Apple. What is verified is kept, even if Apple does not answer.
-      const { id } = await this.purchases.learn({ key, news, cause: 'iap_verify', mayEnd: false });
-      await this.refresh(id);
+      const { id } = await this.purchases.learn({ key, news, cause: 'iap_verify', mayEnd: false, isUnconfirmed: true });
+      await this.refresh(id, isNews, endsAt);
+      // Somebody else may be asking, and have no answer yet.
+      if (!(await this.isFresh(id, isNews))) throw unavailable();
       return this.purchases.learn({ key, news, cause: 'iap_verify', claim });
     }
     const learnt = await this.purchases.learn({ key, news, cause: 'iap_verify', claim });
-    const wasAsked = await this.refresh(learnt.id).catch(falseIfUnavailable); // signed today: it counts either way
+    const wasAsked = await this.refresh(learnt.id, isNews, endsAt).catch(falseIfUnavailable); // signed today: it counts
     return wasAsked ? this.again(learnt) : learnt;
   }
 
   /** A bare number proves nothing: it only brings up to date what is the caller's already, or what names him. */
-  private async verifyNumbers(
-    by: Principal,
-    transactionIds: readonly string[],
-    packageName: string | undefined,
-  ): Promise<Learnt> {
+  private async verifyNumbers(showing: Showing, transactionIds: readonly string[]): Promise<Learnt> {
+    const { userId, packageName, endsAt } = showing;
     this.assertApp(packageName, this.settings.apple?.bundleId);
+    const claim: Claim = { userId, isProof: false };
     let learnt: Learnt | null = null;
     for (const transactionId of transactionIds) {
-      const transaction = await this.apple.transaction(transactionId);
-      if (transaction === null) continue;
-      const news = { transactions: [transaction], renewals: [] };
-      const claim: Claim = { userId: by.user.id, isProof: false };
-      learnt = await this.purchases.learn({ key: keyOf(transaction), news, cause: 'iap_verify', claim });
+      const found = await this.lookUp(transactionId, endsAt);
+      if (found !== null) learnt = await this.purchases.learn({ ...found, cause: 'iap_verify', claim });
     }
     if (learnt === null) throw new DomainError('receipt_invalid');
-    const wasAsked = await this.refresh(learnt.id).catch(falseIfUnavailable);
+    const wasAsked = await this.refresh(learnt.id, false, endsAt).catch(falseIfUnavailable);
     return wasAsked ? this.again(learnt) : learnt;
   }
 
-  /** Play's purchase token: only the device of the purchase has it. */
-  private async verifyToken(by: Principal, purchaseToken: string, packageName: string | undefined): Promise<Learnt> {
-    this.assertApp(packageName, this.settings.google?.packageName);
-    const claim: Claim = { userId: by.user.id, isProof: true };
-    const known = await this.repository.find({
-      provider: 'google',
-      environment: 'production',
-      key: tokenKey(purchaseToken),
-    });
-    const learnt = (await this.isFresh(known))
-      ? await this.purchases.learn({
-          key: { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) },
-          news: {},
-          cause: 'iap_verify',
-          claim,
-        })
-      : await this.askPlay(purchaseToken, claim, known);
-    await within(this.acknowledging.acknowledge(learnt.id)).catch(falseIfUnavailable); // if not, the job tries again
-    return learnt;
+  /** The purchase of a transaction, with what Apple says of it, unless that was asked just now; null when there is none. */
+  private async lookUp(transactionId: string, endsAt: number): Promise<Pick<Lesson, 'key' | 'news'> | null> {
+    const known = await this.repository.findByTransaction(transactionId);
+    const row = known !== null && (await this.isFresh(known, false)) ? await this.repository.read(known) : null;
+    if (row !== null) return { key: row, news: NO_NEWS };
+    const transaction = await within(this.apple.transaction(transactionId), endsAt);
+    return transaction === null
+      ? null
+      : { key: keyOf(transaction), news: { transactions: [transaction], renewals: [] } };
   }
 
-  private async askPlay(purchaseToken: string, claim: Claim, known: number | null): Promise<Learnt> {
-    const answer = await within(this.asking.redeemToken(purchaseToken, { claim, cause: 'iap_verify' }));
-    if (typeof answer === 'object') return answer;
-    if (answer === 'unknown' || known === null) throw new DomainError('receipt_invalid');
-    return this.purchases.learn({
-      key: { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) },
-      news: {},
-      cause: 'iap_verify',
-      claim,
-    });
+  /** Play's purchase token: only the device of the purchase has it. */
+  private async verifyToken({ userId, packageName, endsAt }: Showing, purchaseToken: string): Promise<Learnt> {
+    this.assertApp(packageName, this.settings.google?.packageName);
+    const claim: Claim = { userId, isProof: true };
+    const key: PurchaseKey = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) };
+    const known = await this.repository.find(key);
+    const answer = (await this.isFresh(known, false))
+      ? 'fresh'
+      : await within(this.asking.redeemToken(purchaseToken, { claim, cause: 'iap_verify' }), endsAt);
+    if (answer === 'unknown' || (answer === 'gone' && known === null)) throw new DomainError('receipt_invalid');
+    const learnt =
+      typeof answer === 'object' ? answer : await this.purchases.learn({ key, news: {}, cause: 'iap_verify', claim });
+    await within(this.acknowledging.acknowledge(learnt.id), endsAt).catch(falseIfUnavailable); // if not, the job tries again
+    return learnt;
   }
 
   /** A purchase as it stands after its store was asked. */
@@ -184,16 +192,21 @@ export class Redeeming {
     return { ...(await this.purchases.rederive(id, 'iap_verify', false)), wasOwned };
   }
 
-  /** Asks Apple about a purchase; false when it was asked just now. @throws DomainError store_unavailable */
-  private async refresh(id: number): Promise<boolean> {
-    if (await this.isFresh(id)) return false;
-    await within(this.asking.askAbout(id));
+  /** Asks Apple about a purchase; false when it need not be. @throws DomainError store_unavailable */
+  private async refresh(id: number, isNews: boolean, endsAt: number): Promise<boolean> {
+    if (await this.isFresh(id, isNews)) return false;
+    await within(this.asking.askAbout(id), endsAt);
     return true;
   }
 
-  private async isFresh(id: number | null): Promise<boolean> {
-    const askedAt = id === null ? null : await this.repository.askedAt(id);
-    return askedAt !== null && this.clock.now() < addSeconds(askedAt, FRESH_SECONDS);
+  /** Whether the store was asked just now; or today, about what is over and of which nothing new is shown. */
+  private async isFresh(id: number | null, isNews: boolean): Promise<boolean> {
+    const row = id === null ? null : await this.repository.read(id);
+    if (row?.askedAt == null) return false;
+    const { askedAt, state, accessUntil } = row;
+    const wasOver = OVER.has(state) && (state !== 'expired' || (accessUntil !== null && askedAt >= accessUntil));
+    const seconds = wasOver && !isNews ? OVER_FRESH_SECONDS : FRESH_SECONDS;
+    return this.clock.now() < addSeconds(askedAt, seconds);
   }
 
   private assertApp(given: string | undefined, ours: string | undefined): void {
@@ -206,10 +219,11 @@ export class Redeeming {
     const all = await this.subscriptions.all(user.id);
     const subscription = all.find(({ id }) => id === learnt.subscriptionId) ?? null;
     const isValid = subscription !== null && grantsAccess(subscription, now);
+    const payment = await this.ledger.latest(learnt.id);
     return {
       isValid,
       status: statusOf(learnt, isValid),
-      payment: await this.ledger.latest(learnt.id),
+      payment: payment?.userId === user.id ? payment : null, // what the former owner paid is his business
       subscription,
       isDuplicate: isValid && all.some((other) => other.id !== subscription.id && grantsAccess(other, now)),
     };
@@ -233,12 +247,18 @@ function falseIfUnavailable(error: unknown): false {
   return false;
 }
 
-/** The answer, unless the store takes too long for somebody who waits; what it says later is learnt all the same. */
-async function within<T>(answer: Promise<T>): Promise<T> {
+function unavailable(): DomainError {
+  return new DomainError('store_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+/**
+ * The answer, unless it takes longer than who waits for it has time (`endsAt`, of `performance.now()`); what the store says later is
+ * learnt all the same.
+ */
+async function within<T>(answer: Promise<T>, endsAt: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise<never>((_, reject) => {
-    const late = new DomainError('store_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
-    timer = setTimeout(() => reject(late), PATIENCE_MS);
+    timer = setTimeout(() => reject(unavailable()), Math.max(endsAt - performance.now(), 0));
   });
   try {
     return await Promise.race([answer, patience]);

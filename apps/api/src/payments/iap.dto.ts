@@ -21,7 +21,7 @@ const PROVIDERS: Readonly<Record<string, Receipt['provider']>> = {
 export class IapVerifyIn {
   @GivenText({
     min: 1,
-    max: 1_000_000,
+    max: 1_048_576,
     description: 'A signed transaction of StoreKit 2, a purchase token of Play, or what the app has of either',
     example: '2000000123456789',
   })
