@@ -215,6 +215,12 @@ describe('what the app is told', () => {
     const left = (ms: number): number =>
       daysRemaining(subscription({ accessUntil: new Date(NOW.getTime() + ms) }), NOW);
     expect([left(30 * DAY_MS), left(1), left(DAY_MS + 1), left(0), left(-DAY_MS)]).toEqual([30, 1, 2, 0, 0]);
+    const late = (ms: number): number =>
+      daysRemaining(
+        subscription({ endedAt: new Date(NOW.getTime() + ms), accessUntil: new Date(NOW.getTime() + ms + 2 * DAY_MS) }),
+        NOW,
+      );
+    expect([late(30 * DAY_MS), late(1), late(0), late(-DAY_MS), late(-2 * DAY_MS)]).toEqual([30, 1, 2, 1, 0]);
     expect(daysRemaining(subscription({ accessUntil: null }), NOW)).toBe(LIFETIME_DAYS);
     expect(daysRemaining(subscription({ accessUntil: null, state: 'refunded' }), NOW)).toBe(0);
   });

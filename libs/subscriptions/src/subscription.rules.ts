@@ -106,11 +106,14 @@ export function stateAt(subscription: Standing, at: Date): SubscriptionState {
   return granting.includes(state) && accessUntil !== null && at >= accessUntil ? 'expired' : state;
 }
 
-/** Whole days left, a begun one counted; 0 when it is over, 36500 for life. */
-export function daysRemaining(subscription: Standing, at: Date): number {
+/** Whole days left of what is paid, a begun one counted, and after that of the grace; 0 when it is over, 36500 for life. */
+export function daysRemaining(subscription: Standing & Pick<Subscription, 'endedAt'>, at: Date): number {
   if (!grantsAccess(subscription, at)) return 0;
-  if (subscription.accessUntil === null) return LIFETIME_DAYS;
-  return Math.ceil((subscription.accessUntil.getTime() - at.getTime()) / DAY_MS);
+  const { accessUntil, endedAt } = subscription;
+  if (accessUntil === null) return LIFETIME_DAYS;
+  // Play's access lasts two days longer than what is paid for, in case the bank is late: nobody is to count on that.
+  const end = endedAt !== null && endedAt > at && endedAt < accessUntil ? endedAt : accessUntil;
+  return Math.ceil((end.getTime() - at.getTime()) / DAY_MS);
 }
 
 /** The end of a period of `durationDays` (0 = for life: null) that begins at an instant. */
