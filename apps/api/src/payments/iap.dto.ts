@@ -7,16 +7,16 @@ import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownObject, ShownTex
 import { PaymentOut } from './payment.dto.js';
 
 /** What the app and its guides call the stores, in any case. */
-const PROVIDERS: Readonly<Record<string, Receipt['provider']>> = {
-  apple: 'apple',
-  app_store: 'apple',
-  appstore: 'apple',
-  ios: 'apple',
-  google: 'google',
-  google_play: 'google',
-  android: 'google',
-  play: 'google',
-};
+const PROVIDERS: ReadonlyMap<string, Receipt['provider']> = new Map([
+  ['apple', 'apple'],
+  ['app_store', 'apple'],
+  ['appstore', 'apple'],
+  ['ios', 'apple'],
+  ['google', 'google'],
+  ['google_play', 'google'],
+  ['android', 'google'],
+  ['play', 'google'],
+]);
 
 export class IapVerifyIn {
   @GivenText({
@@ -49,7 +49,7 @@ export class IapVerifyIn {
 
   /** @throws DomainError validation_error for a provider that is none */
   static toReceipt(body: IapVerifyIn): Receipt {
-    const provider = PROVIDERS[body.provider.trim().toLowerCase()];
+    const provider = PROVIDERS.get(body.provider.trim().toLowerCase());
     if (provider === undefined) throw invalidField(['body', 'provider'], 'provider is not a store', 'type_error.enum');
     return {
       provider,
