@@ -3,7 +3,7 @@ import { type Logger } from 'pino';
 import { Users } from '#auth';
 import { Clock, DomainError } from '#kernel';
 import { StoreLedger } from '#payments';
-import { LOG, Settings, UnitOfWork } from '#platform';
+import { LOG, Mail, Settings, UnitOfWork } from '#platform';
 import { grantsAccess, Subscriptions } from '#subscriptions';
 import { type MappedProduct, Tariffs } from '#tariffs';
 import { type AppleNews, type AppleTransaction } from './apple-facts.js';
@@ -54,6 +54,7 @@ export interface Learnt {
   readonly subscriptionId: number | null;
 }
 
+const STORE_NAMES = { apple: 'App Store', google: 'Google Play' } as const;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
@@ -70,6 +71,7 @@ export class Purchases {
     private readonly subscriptions: Subscriptions,
     private readonly ledger: StoreLedger,
     private readonly reporting: Reporting,
+    private readonly mail: Mail,
     private readonly settings: Settings,
     private readonly clock: Clock,
     @Inject(LOG) private readonly log: Logger,
@@ -153,7 +155,24 @@ export class Purchases {
       lesson,
       replacedId: isReplaced ? replacedId : null,
     });
+    if (owner.bound === 'transfer' || owner.bound === 'admin') await this.tellOfMove(row, learnt);
     return { learnt, refusal: owner.refusal };
+  }
+
+  /** Writes to who has a purchase now, and to who had it, in the transaction that moved it. */
+  private async tellOfMove({ userId: from, provider }: PurchaseRow, { userId: to, standing }: Learnt): Promise<void> {
+    if (!this.mail.isOn || from === to) return;
+    const { tariffId, productId } = standing;
+    const tariff = tariffId === null ? (productId ?? '') : (await this.tariffs.get(tariffId)).name;
+    const params = { tariff, store: STORE_NAMES[provider], movedAt: this.clock.now() };
+    for (const [userId, kind] of [
+      [to, 'purchase_came'],
+      [from, 'purchase_left'],
+    ] as const) {
+      if (userId === null) continue;
+      const { email, locale } = await this.users.get(userId);
+      await this.mail.put({ to: email, locale, letter: { kind, params } });
+    }
   }
 
   /** The old purchase of a chain never grants again; whoever has the new one has it too. */

@@ -2,6 +2,10 @@
 export interface LetterParams {
   readonly access_ends: { readonly tariff: string; readonly endsAt: Date };
   readonly access_ended: { readonly tariff: string; readonly endedAt: Date };
+  /** A purchase in a store (`App Store`, `Google Play`) now belongs to the reader's account. */
+  readonly purchase_came: { readonly tariff: string; readonly store: string; readonly movedAt: Date };
+  /** And this one to another's. Who that is, is nobody's business. */
+  readonly purchase_left: { readonly tariff: string; readonly store: string; readonly movedAt: Date };
 }
 
 /** A letter of one kind, or of any of several. */

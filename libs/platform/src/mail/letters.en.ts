@@ -20,4 +20,20 @@ export const en: LetterCatalogue = {
       'You can renew it in the app at any time. Your devices are kept for a while and will work again without a new set-up.',
     ],
   }),
+  purchase_came: ({ tariff, store, movedAt }) => ({
+    subject: 'A VPN subscription was moved to your account',
+    paragraphs: [
+      'Hello,',
+      `since ${instant.format(movedAt)} (UTC) the subscription "${tariff}" from ${store} belongs to your account.`,
+      'It belongs to no other account any more. If you know nothing of this, write to our support.',
+    ],
+  }),
+  purchase_left: ({ tariff, store, movedAt }) => ({
+    subject: 'Your VPN subscription was moved to another account',
+    paragraphs: [
+      'Hello,',
+      `on ${instant.format(movedAt)} (UTC) your subscription "${tariff}" from ${store} was moved to another account.`,
+      'It no longer gives your devices access. If you did not want this, write to our support: it can be moved back.',
+    ],
+  }),
 };
