@@ -134,11 +134,13 @@ export class Redeeming {
     const claim: Claim = { userId, isProof: true };
     if (isStale) {
       // What was refunded since is known only to Apple. What is verified is kept, even if Apple does not answer.
-      const { id } = await this.purchases.learn({ key, news, cause: 'iap_verify', mayEnd: false, isUnconfirmed: true });
+      const kept = await this.purchases.learn({ key, news, cause: 'iap_verify', mayEnd: false, isUnconfirmed: true });
+      const { id } = kept;
       await this.refresh(id, isNews, endsAt);
       // Somebody else may be asking, and have no answer yet.
       if (!(await this.isFresh(id, isNews))) throw unavailable();
-      return this.purchases.learn({ key, news, cause: 'iap_verify', claim });
+      const learnt = await this.purchases.learn({ key, news, cause: 'iap_verify', claim });
+      return { ...learnt, wasOwned: kept.userId === userId };
     }
     const learnt = await this.purchases.learn({ key, news, cause: 'iap_verify', claim });
     const wasAsked = await this.refresh(learnt.id, isNews, endsAt).catch(falseIfUnavailable); // signed today: it counts
