@@ -70,8 +70,8 @@ export class Purchases {
     private readonly tariffs: Tariffs,
     private readonly subscriptions: Subscriptions,
     private readonly ledger: StoreLedger,
-    private readonly reporting: Reporting,
     private readonly mail: Mail,
+    private readonly reporting: Reporting,
     private readonly settings: Settings,
     private readonly clock: Clock,
     @Inject(LOG) private readonly log: Logger,
@@ -115,7 +115,7 @@ export class Purchases {
 
   /**
    * A person decides whose a purchase is; the caller writes down who and why, in the same transaction.
-   * @throws DomainError user_not_found | purchase_not_found
+   * @throws DomainError user_not_found | purchase_not_found | sandbox_not_allowed
    */
   assign(id: number, userId: number): Promise<Learnt> {
     return this.uow.run(async () => {
@@ -297,8 +297,9 @@ export class Purchases {
   ): Promise<Owner> {
     const claim = presented ?? null;
     if (assignedTo !== undefined) {
-      const counts = await this.sandboxCounts(row, facts, assignedTo);
-      return { userId: assignedTo, bound: 'admin', counts, refusal: null };
+      // It would give the new owner nothing, and leave the access with the old one.
+      if (!(await this.sandboxCounts(row, facts, assignedTo))) throw new DomainError('sandbox_not_allowed');
+      return { userId: assignedTo, bound: 'admin', counts: true, refusal: null };
     }
     const token = accountTokenOf(facts) ?? uuidOf(accountToken) ?? row.accountToken;
     const namedUserId = token === null ? null : await this.users.findByAppAccountToken(token);

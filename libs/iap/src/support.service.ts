@@ -67,7 +67,7 @@ export class Support {
 
   /**
    * Gives a purchase to another account, with the access it grants: the former owner loses it in the same transaction.
-   * @throws DomainError purchase_not_found | user_not_found
+   * @throws DomainError purchase_not_found | user_not_found | sandbox_not_allowed
    */
   transfer(by: Actor, purchaseId: number, userId: number, reason: string): Promise<Purchase> {
     return this.uow.run(async () => {

@@ -38,7 +38,7 @@ export class AdminIapController {
     summary: 'Give a purchase to another account',
     description: 'With the access it grants: the former owner loses it at once.',
     answer: PurchaseOut,
-    errors: ['purchase_not_found', 'user_not_found', 'validation_error'],
+    errors: ['purchase_not_found', 'user_not_found', 'sandbox_not_allowed', 'validation_error'],
   })
   async transferPurchase(
     @Caller() caller: Principal,
