@@ -254,8 +254,8 @@ function unavailable(): DomainError {
 }
 
 /**
- * The answer, unless it takes longer than who waits for it has time (`endsAt`, of `performance.now()`); what the store says later is
- * learnt all the same.
+ * The answer, unless it takes longer than who waits for it has time (`endsAt`, of `performance.now()`). What the store says later of
+ * a purchase or a token is learnt all the same.
  */
 async function within<T>(answer: Promise<T>, endsAt: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
