@@ -424,6 +424,38 @@ describe('whose a purchase is', () => {
   });
 });
 
+describe('a chain of plan changes in Play', () => {
+  it.each([
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+  ])('has one owner and one token that grants, shown in the order %i %i %i', async (...order) => {
+    const [ann, bob] = [await stores.api.user(), await stores.api.user()];
+    const { google } = stores;
+    const first = google.subscribe({ productId: MONTHLY }).purchaseToken;
+    const second = google.changePlan(first, { productId: YEARLY }).purchaseToken;
+    const third = google.changePlan(second, { productId: MONTHLY }).purchaseToken;
+    const tokens = [first, second, third];
+    for (const place of order) expectOk(await show(ann, tokens[place] ?? '', 'google'));
+    await stores.ask();
+    for (const token of tokens) {
+      expect(await show(bob, token, 'google')).toMatchObject({ status: 409 });
+      stores.api.clock.advance({ minutes: 2 });
+      const { body } = await show(ann, token, 'google');
+      expect(body).toMatchObject({ valid: token === third, duplicate_subscription: false });
+    }
+    const granting = await stores.api.rows(
+      `SELECT id FROM user_tariffs WHERE user_id = $1 AND state IN ('trial', 'active', 'cancelled', 'grace')`,
+      [ann.id],
+    );
+    expect(granting).toHaveLength(1);
+    expect(await stores.subscription(ann)).toMatchObject({ status: 'active', tariff_name: 'Monthly' });
+  });
+});
+
 describe('what a purchase is worth', () => {
   it('for life has no end, and 36500 days left', async () => {
     const user = await stores.api.user();
