@@ -197,10 +197,14 @@ export class PlaySubscriber implements Subscriber {
     const sale = { productId: MONTHLY, periodDays: PERIOD, accountToken };
     switch (deed) {
       case 'subscribe':
-      case 'try':
-        return this.begin(store.subscribe({ ...sale, trial: deed === 'try' }));
-      case 'change plan':
-        return this.begin(store.changePlan(token, { ...sale, productId: YEARLY, price: '59.99' }));
+      case 'try': {
+        this.begin(store.subscribe({ ...sale, trial: deed === 'try' }));
+        return;
+      }
+      case 'change plan': {
+        this.begin(store.changePlan(token, { ...sale, productId: YEARLY, price: '59.99' }));
+        return;
+      }
       case 'change plan later': {
         const { endsAt } = this;
         this.begin(store.changePlan(token, { ...sale, productId: YEARLY, price: '59.99', deferred: true }));
@@ -213,22 +217,40 @@ export class PlaySubscriber implements Subscriber {
         return;
       case 'recover':
         store.recover(token);
-        return this.become('renewing', PERIOD);
+        {
+          this.become('renewing', PERIOD);
+          return;
+        }
       case 'grace':
         store.grace(token);
-        return this.become('grace');
+        {
+          this.become('grace');
+          return;
+        }
       case 'hold':
         store.hold(token);
-        return this.become('stopped');
+        {
+          this.become('stopped');
+          return;
+        }
       case 'pause':
         store.pause(token);
-        return this.become('stopped');
+        {
+          this.become('stopped');
+          return;
+        }
       case 'cancel':
         store.cancel(token);
-        return this.become('cancelled');
+        {
+          this.become('cancelled');
+          return;
+        }
       case 'return':
         store.restart(token);
-        return this.become('renewing');
+        {
+          this.become('renewing');
+          return;
+        }
       case 'defer':
         this.endsAt += 2 * DAY_MS;
         store.defer(token, new Date(this.endsAt));
@@ -238,13 +260,22 @@ export class PlaySubscriber implements Subscriber {
         return;
       case 'expire':
         store.expire(token);
-        return this.become('over');
+        {
+          this.become('over');
+          return;
+        }
       case 'revoke':
         store.revoke(token);
-        return this.become('over');
+        {
+          this.become('over');
+          return;
+        }
       case 'void':
         store.voidOrder(store.orderOf(token));
-        return this.become('over');
+        {
+          this.become('over');
+          return;
+        }
       default:
         throw new Error(`What is "${deed}"?`);
     }
