@@ -139,10 +139,9 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
     const known = responses[status];
     const before = known !== undefined && 'description' in known ? known : undefined;
     const examples = before?.content?.['application/json']?.examples ?? {};
-    const dto = kind === 'unprocessable' ? ValidationErrorOut : ErrorOut;
-    const others = dto === ErrorOut && status === 422 && before !== undefined ? [ValidationErrorOut] : [];
-    const refs = [...others, dto].map((one) => ({ $ref: getSchemaPath(one) }));
-    const schema = refs.length === 1 ? { $ref: getSchemaPath(dto) } : { oneOf: refs };
+    const ref = getSchemaPath(kind === 'unprocessable' ? ValidationErrorOut : ErrorOut);
+    const refs = [...new Set([...refsOf(before?.content?.['application/json']?.schema), ref])];
+    const schema = refs.length === 1 ? { $ref: ref } : { oneOf: refs.map(($ref) => ({ $ref })) };
     responses[status] = {
       ...(status === STATUS_OF.too_many_requests ? { headers: documented(REFUSED_HEADERS) } : {}),
       description: before === undefined ? detail : `${before.description} · ${detail}`,
@@ -151,6 +150,13 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
       },
     };
   }
+}
+
+/** The schemas that a documented answer may have so far. */
+function refsOf(schema: unknown): readonly string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  if ('$ref' in schema && typeof schema.$ref === 'string') return [schema.$ref];
+  return 'oneOf' in schema && Array.isArray(schema.oneOf) ? schema.oneOf.flatMap(refsOf) : [];
 }
 
 /** An example of every refusal that an operation of the document names, for its `components.examples`. */
