@@ -51,7 +51,7 @@ describe('npm run bench:stores', () => {
     await inbox.process();
     print(`to deal with it: ${query.mock.calls.length} queries`);
     if (process.env['BENCH_QUERIES'] !== undefined)
-      for (const [text] of query.mock.calls) print(`  ${String(text).replaceAll(/\s+/g, ' ').slice(0, 160)}`);
+      for (const [text] of query.mock.calls) print(`  ${text.replaceAll(/\s+/g, ' ').slice(0, 160)}`);
     query.mockRestore();
   });
 });
