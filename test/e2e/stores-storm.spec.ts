@@ -7,7 +7,7 @@ import { Dice } from '../support/dice.js';
 import { Asking, Intake, Repair } from '#iap';
 
 /** How many random histories are told, half of them of each store; the seed makes them the same again. */
-const STORIES = Number(process.env['STORY_COUNT'] ?? 100);
+const STORIES = Number(process.env['STORY_COUNT'] ?? 40);
 const SEED = Number(process.env['STORY_SEED'] ?? Date.now() % 1_000_000);
 const HOUR_SECONDS = 3600;
 
