@@ -6,6 +6,7 @@ import { AuditEntryEntity } from './audit/audit-entry.entity.js';
 import { AuditRepository } from './audit/audit.repository.js';
 import { Audit } from './audit/audit.service.js';
 import { Settings } from './config/settings.js';
+import { ShiftedClock } from './config/shifted-clock.js';
 import { SecretBox } from './crypto/secret-box.js';
 import { DatabaseClock } from './database/database-clock.js';
 import { DatabaseModule } from './database/database.module.js';
@@ -26,7 +27,7 @@ export interface PlatformOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
   readonly log: Logger;
-  /** The machine's own unless a test holds them still. */
+  /** The machine's own unless a test holds them still, or development moves the time (`DEV_CLOCK_FILE`). */
   readonly clock?: Clock;
   readonly randomness?: Randomness;
 }
@@ -35,7 +36,10 @@ export interface PlatformOptions {
 @Module({})
 export class PlatformModule {
   static with(options: PlatformOptions): DynamicModule {
-    const { settings, databaseUrl, log, clock = new SystemClock(), randomness = new SystemRandomness() } = options;
+    const { settings, databaseUrl, log, randomness = new SystemRandomness() } = options;
+    const moved =
+      options.clock ?? (settings.clockFile === undefined ? undefined : new ShiftedClock(settings.clockFile));
+    const clock = moved ?? new SystemClock();
     const box = new SecretBox(settings.encryptionKeys, randomness, clock);
     return {
       module: PlatformModule,
@@ -50,8 +54,8 @@ export class PlatformModule {
         { provide: Randomness, useValue: randomness },
         { provide: SecretBox, useValue: box },
         { provide: LOG, useValue: log },
-        // Tests hold the database's time still with the other.
-        options.clock === undefined
+        // Who moves the one time moves the database's with it.
+        moved === undefined
           ? DatabaseClock
           : { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
         Audit,

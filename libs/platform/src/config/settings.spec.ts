@@ -83,6 +83,7 @@ describe('settings', () => {
     ['DATABASE_URL', { DATABASE_URL: 'mysql://localhost/vpn' }],
     ['DATABASE_URL', { DATABASE_URL: 'postgresql+asyncpg://localhost/vpn' }],
     ['PORT', { PORT: '80a' }],
+    ['DEV_CLOCK_FILE is for development only', { DEV_CLOCK_FILE: 'data/clock' }],
     ['ALGORITHM', { ALGORITHM: 'none' }],
     ['BCRYPT_COST', { BCRYPT_COST: '4' }],
     ['ACCESS_TOKEN_EXPIRE_MINUTES', { ACCESS_TOKEN_EXPIRE_MINUTES: '61' }],

@@ -68,6 +68,8 @@ export class Settings {
   readonly environment: 'development' | 'production' | 'test';
   /** Where development keeps its database and its secrets. */
   readonly dataDirectory: string;
+  /** A file that says how far the time is ahead, in milliseconds; undefined (always outside development): not at all. */
+  readonly clockFile: string | undefined;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
   readonly http: {
@@ -171,6 +173,10 @@ export class Settings {
     this.environment = read.choice('NODE_ENV', ['development', 'production', 'test'], 'development');
     const production = this.environment === 'production';
     this.dataDirectory = read.text('DATA_DIR') ?? 'data';
+    this.clockFile = read.text('DEV_CLOCK_FILE');
+    if (this.clockFile !== undefined && this.environment !== 'development') {
+      read.fault('DEV_CLOCK_FILE is for development only: elsewhere the time is not for anybody to move');
+    }
     this.logLevel = read.choice(
       'LOG_LEVEL',
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
