@@ -1,5 +1,5 @@
 import 'reflect-metadata'; // @peculiar/x509 needs it before it is loaded
-import { createHash, type KeyObject, KeyObject as Keys, sign, webcrypto } from 'node:crypto';
+import { createHash, createPrivateKey, type KeyObject, KeyObject as Keys, sign, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { der, elements, explicit, generalizedTime, NULL, objectId, octets, sequence } from './der.js';
 
@@ -18,6 +18,14 @@ export interface AppleCertificateOptions {
   readonly unmarked?: 'leaf' | 'intermediate';
   /** A root to stay under, so that there may be many chains below one. */
   readonly under?: AppleCertificates;
+  /** A root of another day to stay under. */
+  readonly underKept?: KeptRoot;
+}
+
+/** A root in writing: its certificate (DER in base64) and its private key (PKCS #8 in PEM). */
+export interface KeptRoot {
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** What a responder says of a certificate. */
@@ -51,13 +59,14 @@ export class AppleCertificates {
   ) {}
 
   static async make(options: AppleCertificateOptions = {}): Promise<AppleCertificates> {
-    const { ocspUrl, unmarked, under } = options;
+    const { ocspUrl, unmarked, under, underKept } = options;
     const mark = (name: string): x509.Extension => new x509.Extension(name, false, NULL);
     const asked = (at: string): x509.Extension[] =>
       ocspUrl === undefined ? [] : [new x509.AuthorityInfoAccessExtension({ ocsp: [`${ocspUrl}/${at}`] })];
     const signs = x509.KeyUsageFlags.keyCertSign;
     const root =
       under?.parties.root ??
+      (underKept === undefined ? undefined : await readParty(underKept)) ??
       (await makeParty('Test Root CA', undefined, options.root, [
         new x509.BasicConstraintsExtension(true, undefined, true),
         new x509.KeyUsagesExtension(signs, true),
@@ -88,6 +97,12 @@ export class AppleCertificates {
   /** In DER: what a server is told to trust. */
   get root(): Buffer {
     return rawOf(this.parties.root);
+  }
+
+  /** The root in writing, for another day. */
+  get keptRoot(): KeptRoot {
+    const { key } = this.parties.root;
+    return { certificate: this.root.toString('base64'), key: String(key.export({ type: 'pkcs8', format: 'pem' })) };
   }
 
   /** `x5c`: leaf, intermediate, root. */
@@ -144,6 +159,17 @@ async function makeParty(
     extensions: [...extensions],
   });
   return { certificate, keys, key: Keys.from(keys.privateKey) };
+}
+
+async function readParty({ certificate: der, key: pem }: KeptRoot): Promise<Party> {
+  const certificate = new x509.X509Certificate(Buffer.from(der, 'base64'));
+  const key = createPrivateKey(pem);
+  const bytes = key.export({ type: 'pkcs8', format: 'der' });
+  const keys = {
+    privateKey: await webcrypto.subtle.importKey('pkcs8', bytes, CURVE, true, ['sign']),
+    publicKey: await certificate.publicKey.export(CURVE, ['verify']),
+  };
+  return { certificate, keys, key };
 }
 
 function rawOf({ certificate }: Party): Buffer {

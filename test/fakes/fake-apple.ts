@@ -1,9 +1,16 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, verify } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  verify,
+} from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AppleCertificates, type CertificateStatus } from './apple-certificates.js';
+import { AppleCertificates, type CertificateStatus, type KeptRoot } from './apple-certificates.js';
 import { explicit, integer, NULL, objectId, octets, sequence, set, utf8 } from './der.js';
 
 export type FakeAppleEnvironment = 'Production' | 'Sandbox';
@@ -48,6 +55,21 @@ export interface FakeAppleSubscription extends FakeAppleSale {
   /** The first period is a free trial. */
   readonly trial?: boolean | undefined;
   readonly familyShared?: boolean | undefined;
+}
+
+/** What of a store must be the same when it is started again. */
+export interface AppleKept {
+  readonly root: KeptRoot;
+  /** The key of the server API, in PEM. */
+  readonly apiKey: string;
+}
+
+export interface FakeAppleOptions {
+  /** A free one unless told. */
+  readonly port?: number;
+  readonly kept?: AppleKept | undefined;
+  /** Where its numbers begin: another series never gives out a number of this one. */
+  readonly series?: number;
 }
 
 interface Transaction {
@@ -195,9 +217,8 @@ export class FakeApple {
   private readonly purchases: Purchase[] = [];
   private readonly sent: Sent[] = [];
   private readonly faults: { op: FakeAppleOp | '*'; fault: FakeAppleFault; left: number }[] = [];
-  private readonly keys = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   private readonly directory = mkdtempSync(join(tmpdir(), 'fake-apple-'));
-  private nextId = 2_000_000_100_000_001n;
+  private nextId: bigint;
   private lastSigned = 0;
 
   private constructor(
@@ -205,7 +226,10 @@ export class FakeApple {
     private readonly server: Server,
     readonly url: string,
     readonly certificates: AppleCertificates,
+    private readonly apiKey: KeyObject,
+    series: number,
   ) {
+    this.nextId = 2_000_000_000_000_001n + BigInt(series) * 1_000_000n;
     this.chains.push(certificates);
     writeFileSync(join(this.directory, 'root.cer'), certificates.root);
     server.on('request', (request, response) => {
@@ -213,13 +237,22 @@ export class FakeApple {
     });
   }
 
-  static async start(now: () => Date = () => new Date(), port = 0): Promise<FakeApple> {
+  static async start(
+    now: () => Date = () => new Date(),
+    { port = 0, kept, series = 100 }: FakeAppleOptions = {},
+  ): Promise<FakeApple> {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The fake has no port');
     const url = `http://127.0.0.1:${address.port}`;
-    return new FakeApple(now, server, url, await AppleCertificates.make({ ocspUrl: `${url}/ocsp/0` }));
+    const root = kept === undefined ? {} : { underKept: kept.root };
+    const certificates = await AppleCertificates.make({ ocspUrl: `${url}/ocsp/0`, ...root });
+    const apiKey =
+      kept === undefined
+        ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
+        : createPrivateKey(kept.apiKey);
+    return new FakeApple(now, server, url, certificates, apiKey, series);
   }
 
   close(): Promise<void> {
@@ -236,6 +269,11 @@ export class FakeApple {
     return chain;
   }
 
+  /** What must be given to `start` for the same store on another day. */
+  get kept(): AppleKept {
+    return { root: this.certificates.keptRoot, apiKey: String(this.apiKey.export({ type: 'pkcs8', format: 'pem' })) };
+  }
+
   /** What a server needs to take this for the App Store. */
   settings(): Record<string, string> {
     return {
@@ -243,7 +281,7 @@ export class FakeApple {
       APPLE_APP_APPLE_ID: String(this.appAppleId),
       APPLE_ISSUER_ID: this.issuerId,
       APPLE_KEY_ID: this.keyId,
-      APPLE_PRIVATE_KEY: String(this.keys.privateKey.export({ type: 'pkcs8', format: 'pem' })),
+      APPLE_PRIVATE_KEY: this.kept.apiKey,
       APPLE_ROOT_CA_PATHS: join(this.directory, 'root.cer'),
       APPLE_API_BASE_URL: `${this.url}/production`,
       APPLE_SANDBOX_API_BASE_URL: `${this.url}/sandbox`,
@@ -823,7 +861,7 @@ export class FakeApple {
       iat <= now + 60 &&
       exp > now &&
       exp - iat <= TOKEN_LIFE &&
-      isSigned(`${head}.${body}`, signature, createPublicKey(this.keys.privateKey))
+      isSigned(`${head}.${body}`, signature, createPublicKey(this.apiKey))
     );
   }
 

@@ -2,6 +2,7 @@ import 'reflect-metadata'; // what @peculiar/x509 needs
 import { X509CertificateGenerator } from '@peculiar/x509';
 import {
   createHmac,
+  createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   KeyObject,
@@ -79,6 +80,24 @@ interface SigningKey {
   readonly certificate: string;
 }
 
+/** What of a Google must be the same when it is started again. */
+export interface GoogleKept {
+  readonly keyId: string;
+  /** The key of the service account, in PEM. */
+  readonly accountKey: string;
+  /** What pushes are signed with: key and certificate in PEM. */
+  readonly push: { readonly kid: string; readonly key: string; readonly certificate: string };
+}
+
+export interface FakeGoogleOptions {
+  readonly now?: () => Date;
+  /** A free one unless told. */
+  readonly port?: number;
+  readonly kept?: GoogleKept | undefined;
+  /** Where its numbers begin: another series never gives out a number of this one. */
+  readonly series?: number;
+}
+
 interface Call {
   readonly method: string;
   readonly path: string;
@@ -123,30 +142,39 @@ export class FakeGoogle extends PlayLedger {
   /** At most this many entries on a page of voided purchases, whatever is asked for. */
   pageSize = PAGE;
   private readonly email = 'backend@example-project.iam.gserviceaccount.com';
-  private readonly keyId = randomBytes(20).toString('hex');
-  private readonly account = generateKeyPairSync('rsa', { modulusLength: 2048 });
   /** The access tokens in use, and until when, in milliseconds since 1970. */
   private readonly accessTokens = new Map<string, number>();
   private readonly faults: { readonly op: GoogleOp | '*'; readonly fault: GoogleFault; left: number }[] = [];
   private keys: readonly SigningKey[];
-  private nextMessage = 1;
+  private nextMessage: number;
 
   private constructor(
     private readonly server: Server,
     readonly url: string,
     key: SigningKey,
-    now: () => Date,
+    private readonly keyId: string,
+    private readonly accountKey: KeyObject,
+    { now = () => new Date(), series = 0 }: FakeGoogleOptions,
   ) {
-    super(now);
+    super(now, series);
+    this.nextMessage = series * 1000 + 1;
     this.keys = [key];
   }
 
-  static async start({ now = () => new Date() }: { readonly now?: () => Date } = {}): Promise<FakeGoogle> {
+  static async start(options: FakeGoogleOptions = {}): Promise<FakeGoogle> {
+    const { port = 0, kept } = options;
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('The fake has no port');
-    const fake = new FakeGoogle(server, `http://127.0.0.1:${address.port}`, await newSigningKey(), now);
+    const key =
+      kept === undefined ? await newSigningKey() : { ...kept.push, privateKey: createPrivateKey(kept.push.key) };
+    const keyId = kept?.keyId ?? randomBytes(20).toString('hex');
+    const account =
+      kept === undefined
+        ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+        : createPrivateKey(kept.accountKey);
+    const fake = new FakeGoogle(server, `http://127.0.0.1:${address.port}`, key, keyId, account, options);
     server.on('request', (request, response) => void fake.serve(request, response));
     return fake;
   }
@@ -154,6 +182,15 @@ export class FakeGoogle extends PlayLedger {
   close(): Promise<void> {
     this.server.closeAllConnections();
     return new Promise((resolve) => this.server.close(() => resolve()));
+  }
+
+  /** What must be given to `start` for the same Google on another day. */
+  get kept(): GoogleKept {
+    const pem = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }));
+    const [push] = this.keys;
+    if (push === undefined) throw new Error('There is no key');
+    const { kid, privateKey, certificate } = push;
+    return { keyId: this.keyId, accountKey: pem(this.accountKey), push: { kid, key: pem(privateKey), certificate } };
   }
 
   /** The settings that make the service speak with this Google. */
@@ -164,7 +201,7 @@ export class FakeGoogle extends PlayLedger {
         type: 'service_account',
         project_id: 'example-project',
         private_key_id: this.keyId,
-        private_key: this.account.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+        private_key: this.kept.accountKey,
         client_email: this.email,
         client_id: '100000000000000000001',
         token_uri: `${this.url}/token`,
@@ -440,7 +477,7 @@ export class FakeGoogle extends PlayLedger {
     const isSigned = verify(
       'sha256',
       Buffer.from(`${head}.${body}`),
-      createPublicKey(this.account.privateKey),
+      createPublicKey(this.accountKey),
       Buffer.from(signature, 'base64url'),
     );
     if (!isSigned) return 'Invalid signature';

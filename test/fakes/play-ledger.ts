@@ -192,7 +192,11 @@ export class PlayLedger {
   private readonly voids: Voided[] = [];
   private nextOrder = 1;
 
-  constructor(readonly now: () => Date) {}
+  /** Numbers of orders begin anew in each series, of ten digits at most. */
+  constructor(
+    readonly now: () => Date,
+    private readonly series = 0,
+  ) {}
 
   takeNotifications(): readonly Rtdn[] {
     return this.notifications.splice(0, Infinity);
@@ -718,7 +722,10 @@ export class PlayLedger {
   }
 
   private newOrderId(): string {
-    return `GPA.3300-0000-0000-${String(this.nextOrder++).padStart(5, '0')}`;
+    const series = String(this.series)
+      .padStart(10, '0')
+      .replace(/^(..)(....)/, '$1-$2-');
+    return `GPA.33${series}-${String(this.nextOrder++).padStart(5, '0')}`;
   }
 
   private addOrder(purchase: Subscription | Product, orderId: string, productId: string, total: string): void {
