@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Account, expectOk, TestApi } from '../support/api.js';
-import { cable, Machine } from '../support/namespaces.js';
+import { type Greeter, greetingThrough, openGreeter, type Place, settingsOf } from '../support/greeter.js';
+import { Machine } from '../support/namespaces.js';
 import { poll } from '../support/service.js';
-import { lackOfHosts, SshHost } from '../support/ssh-host.js';
+import { lackOfHosts, type SshHost } from '../support/ssh-host.js';
 
 jest.setTimeout(120_000);
 
@@ -20,13 +21,6 @@ const AT_ONCE_MS = 10_000;
 /** A client that was cut off tries again by itself; 8 to 13 s were seen. */
 const BY_ITSELF_MS = 30_000;
 
-interface Place {
-  readonly region: string;
-  readonly inside: string;
-  readonly subnet: string;
-  readonly outside: string;
-  readonly client: string;
-}
 const EUROPE: Place = {
   region: 'default',
   inside: '10.8.0.1',
@@ -49,38 +43,17 @@ const AMERICA: Place = {
   const hosts = new Map<Place, SshHost>();
   const figures: Record<string, number> = {};
 
-  /** A host that routes and greets; its public key. */
-  async function openHost(place: Place): Promise<string> {
-    const host = await SshHost.open();
-    hosts.set(place, host);
-    const { machine } = host;
-    await cable(machine, `${place.outside}/24`, client, `${place.client}/24`);
-    await machine.run('sh', '-c', `umask 077; wg genkey > ${machine.folder}/key`);
-    await machine.run('wg', 'set', 'wg0', 'private-key', `${machine.folder}/key`, 'listen-port', '51820');
-    await machine.run('ip', 'addr', 'add', `${place.inside}/22`, 'dev', 'wg0');
-    const greet = `require('node:http').createServer((_, answer) => answer.end('${place.region}')).listen(8080, '${place.inside}')`;
-    machine.start(process.execPath, '-e', greet);
-    return (await machine.run('wg', 'show', 'wg0', 'public-key')).trim();
+  async function openHost(place: Place): Promise<Greeter> {
+    const greeter = await openGreeter(place, client);
+    hosts.set(place, greeter.host);
+    return greeter;
   }
 
   beforeAll(async () => {
     client = await Machine.make();
     const european = await openHost(EUROPE);
     const american = await openHost(AMERICA);
-    const [europe, america] = [hosts.get(EUROPE)!, hosts.get(AMERICA)!];
-    api = await TestApi.start({
-      environment: {
-        ROLES: 'api,jobs',
-        ALLOW_PRIVATE_TARGETS: '1',
-        WG_KEY_POLICY: 'host',
-        WG_HOST_SSH: `root@127.0.0.1:${europe.port}`,
-        WG_HOST_SSH_KEY: europe.rootKey,
-        WG_HOST_FINGERPRINT: europe.fingerprint,
-        WG_SERVER_PUBLIC_KEY: european,
-        WG_ENDPOINT: `${EUROPE.outside}:51820`,
-        WG_SUBNET: EUROPE.subnet,
-      },
-    });
+    api = await TestApi.start({ environment: settingsOf(european, EUROPE) });
     admin = await api.admin();
     const added = await api.post(
       '/admin/servers',
@@ -91,15 +64,15 @@ const AMERICA: Place = {
         provider: 'db',
         preshared_keys: true,
         endpoint: `${AMERICA.outside}:51820`,
-        public_key: american,
+        public_key: american.publicKey,
         subnet: AMERICA.subnet,
         access: {
           kind: 'ssh',
           host: '127.0.0.1',
-          port: america.port,
+          port: american.host.port,
           user: 'root',
-          private_key: america.gatedKey,
-          fingerprint: america.fingerprint,
+          private_key: american.host.gatedKey,
+          fingerprint: american.host.fingerprint,
         },
       },
       admin.token,
@@ -124,11 +97,6 @@ const AMERICA: Place = {
     await client.run('wg-quick', 'down', join(client.folder, 'wg0.conf'));
   }
 
-  /** What comes back through the tunnel; undefined when nothing does. */
-  function fetchThrough({ inside }: Place): Promise<string | undefined> {
-    return client.run('curl', '-s', '--max-time', '0.5', `http://${inside}:8080/`).catch(() => undefined);
-  }
-
   async function within<T>(what: string, limitMs: number, ask: () => Promise<T | undefined>): Promise<T> {
     const began = performance.now();
     const answer = await poll(ask, limitMs);
@@ -149,15 +117,15 @@ const AMERICA: Place = {
     expect(await held()).toBe(true);
     const config = expectOk(await api.get('/vpn_peers/self/config', user.token)).wg_quick;
     await connectWith(config);
-    expect(await within(`${region}: traffic`, AT_ONCE_MS, () => fetchThrough(place))).toBe(region);
+    expect(await within(`${region}: traffic`, AT_ONCE_MS, () => greetingThrough(client, place))).toBe(region);
 
     expectOk(await api.put(`/admin/users/${user.id}/status`, { status: 'blocked' }, admin.token));
-    const stopped = async () => ((await fetchThrough(place)) === undefined ? true : undefined);
+    const stopped = async () => ((await greetingThrough(client, place)) === undefined ? true : undefined);
     await within(`${region}: cut off`, AT_ONCE_MS, stopped);
     expect(await held()).toBe(false);
 
     expectOk(await api.put(`/admin/users/${user.id}/status`, { status: 'active' }, admin.token));
-    expect(await within(`${region}: back`, BY_ITSELF_MS, () => fetchThrough(place))).toBe(region);
+    expect(await within(`${region}: back`, BY_ITSELF_MS, () => greetingThrough(client, place))).toBe(region);
 
     expectOk(await api.delete(`/vpn_peers/${peer.id}`, user.token));
     expect(await held()).toBe(false);
@@ -170,7 +138,7 @@ const AMERICA: Place = {
     const moved = expectOk(await api.post(`/vpn_peers/${peer.id}/move`, { region: AMERICA.region }, user.token));
     expect(moved).toMatchObject({ wg_public_key: peer.wg_public_key, status: 'active' });
     await connectWith(expectOk(await api.get(`/vpn_peers/${peer.id}/config`, user.token)).wg_quick);
-    expect(await poll(() => fetchThrough(AMERICA), AT_ONCE_MS)).toBe(AMERICA.region);
+    expect(await poll(() => greetingThrough(client, AMERICA), AT_ONCE_MS)).toBe(AMERICA.region);
     await poll(async () => ((await hosts.get(EUROPE)!.held()).length === 0 ? true : undefined));
     await disconnect();
   });
