@@ -2,12 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page } from '#kernel';
 import { StoreLedger } from '#payments';
 import { type Actor, Audit, UnitOfWork } from '#platform';
+import { AppleStorefront } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { GoogleStorefront } from './google.storefront.js';
 import { Inbox } from './inbox.service.js';
 import { type Purchase } from './purchase.js';
 import { Purchases } from './purchases.service.js';
 import { PurchasesRepository } from './purchases.repository.js';
+import { type StoreEnvironment } from './store.js';
 import { type StoreEvent, type StoreEventStatus } from './store-event.js';
 import { StoreEventsRepository } from './store-events.repository.js';
 
@@ -21,6 +23,7 @@ export class Support {
     private readonly events: StoreEventsRepository,
     private readonly inbox: Inbox,
     private readonly asking: Asking,
+    private readonly apple: AppleStorefront,
     private readonly google: GoogleStorefront,
     private readonly ledger: StoreLedger,
     private readonly audit: Audit,
@@ -77,6 +80,11 @@ export class Support {
       await this.audit.record({ ...by, action: 'purchase_transfer', target: `purchase:${purchaseId}`, data });
       return this.repository.get(purchaseId);
     });
+  }
+
+  /** Asks Apple to send its test notification to us. @throws DomainError store_unavailable | store_not_configured */
+  async requestTest(environment: StoreEnvironment): Promise<void> {
+    await this.apple.requestTestNotification(environment);
   }
 
   /** Asks the store about a purchase now. @throws DomainError purchase_not_found | store_unavailable | store_not_configured */

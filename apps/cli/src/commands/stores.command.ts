@@ -13,6 +13,7 @@ export const storesCommand: Command = {
     ['stores reconcile', 'Ask the stores about every purchase that may still change'],
     ['stores reconcile <id>', 'Ask the store about one purchase'],
     ['stores unclaimed', 'List the purchases that nobody has claimed'],
+    ['stores test-apple [sandbox]', 'Ask Apple for its test notification, to see that it arrives'],
   ],
   run: (context) =>
     withRooms(context, async (rooms) => {
@@ -40,8 +41,16 @@ export const storesCommand: Command = {
         }
         case 'unclaimed':
           return printUnclaimed(support);
+        case 'test-apple': {
+          if (id !== undefined && id !== 'sandbox') throw new UsageError(`${id} is not known`);
+          await support.requestTest(id ?? 'production');
+          process.stdout.write(
+            'Apple sends a test notification: the log and GET /admin/iap/events show whether it came\n',
+          );
+          return;
+        }
         default:
-          throw new UsageError('stores replay, stores reconcile or stores unclaimed');
+          throw new UsageError('stores replay, stores reconcile, stores unclaimed or stores test-apple');
       }
     }),
 };
