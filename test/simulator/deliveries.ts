@@ -5,7 +5,7 @@ export interface Delivery {
   send(): Promise<number>;
 }
 
-/** As long as this the stores wait too, roughly: a service that was down hears of everything when it is up again. */
+/** In milliseconds. The real stores wait longer; here somebody sits and waits for his service to be up again. */
 const AGAIN_AFTER_MS = 3000;
 
 /** Tells the service one thing after the other, in order; what is not taken is told again until it is. */
@@ -14,7 +14,10 @@ export class Deliveries {
   private retry: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
 
-  constructor(private readonly say: (line: string) => void) {}
+  constructor(
+    private readonly say: (line: string) => void,
+    private readonly againAfterMs = AGAIN_AFTER_MS,
+  ) {}
 
   /** How many have not been taken yet. */
   get count(): number {
@@ -45,7 +48,7 @@ export class Deliveries {
       const isTaken = status >= 200 && status < 300;
       this.say(`${next.what} -> ${status === 0 ? 'the service does not answer' : status}`);
       if (!isTaken) {
-        this.retry = setTimeout(() => void this.flush(), AGAIN_AFTER_MS);
+        this.retry = setTimeout(() => void this.flush(), this.againAfterMs);
         return;
       }
       this.waiting.shift();

@@ -25,10 +25,17 @@ interface Step {
   readonly verb: VerbName;
   readonly words?: Words;
   /** What the service should say soon after. */
-  readonly then: { readonly access: boolean; readonly renews?: boolean; readonly state?: string };
+  readonly then: {
+    readonly access: boolean;
+    readonly renews?: boolean;
+    readonly state?: string;
+    readonly isLonger?: boolean;
+  };
 }
 
 const HAS = { access: true, renews: true } as const;
+/** And for longer than before. */
+const PAID = { ...HAS, isLonger: true } as const;
 /** How long the service may take to deal with what it was told, in milliseconds. */
 const PATIENCE_MS = 5000;
 
@@ -39,9 +46,9 @@ function stepsOf(store: Store): readonly Step[] {
       ? [{ after: '+1d', what: 'Apple takes the refund back', verb: 'reverse', then: HAS }]
       : [{ after: '+1d', what: 'He buys it again', verb: 'buy', then: HAS }];
   return [
-    { after: '+29d', what: 'The second month is paid', verb: 'renew', then: HAS },
-    { after: '+30d', what: 'The third month is paid', verb: 'renew', then: HAS },
-    { after: '+30d', what: 'The fourth month is paid', verb: 'renew', then: HAS },
+    { after: '+29d', what: 'The second month is paid', verb: 'renew', then: PAID },
+    { after: '+30d', what: 'The third month is paid', verb: 'renew', then: PAID },
+    { after: '+30d', what: 'The fourth month is paid', verb: 'renew', then: PAID },
     {
       after: '+31d',
       what: 'The bank refuses, days of grace begin',
@@ -49,22 +56,22 @@ function stepsOf(store: Store): readonly Step[] {
       words: { grace: true, days: '6' },
       then: { access: true, state: 'grace' },
     },
-    { after: '+3d', what: 'The bank pays within them', verb: 'recover', then: HAS },
-    { after: '+29d', what: 'The sixth month is paid', verb: 'renew', then: HAS },
+    { after: '+3d', what: 'The bank pays within them', verb: 'recover', then: PAID },
+    { after: '+29d', what: 'The sixth month is paid', verb: 'renew', then: PAID },
     {
       after: '+31d',
       what: 'The bank refuses, there is no grace',
       verb: 'fail',
       then: { access: false, state: 'retry' },
     },
-    { after: '+5d', what: 'The bank pays after all', verb: 'recover', then: HAS },
+    { after: '+5d', what: 'The bank pays after all', verb: 'recover', then: PAID },
     { after: '+28d', what: 'He turns the renewal off', verb: 'cancel', then: { access: true, renews: false } },
     { after: '+1h', what: 'He turns it on again', verb: 'restart', then: HAS },
-    { after: '+1d', what: 'The eighth month is paid', verb: 'renew', then: HAS },
+    { after: '+1d', what: 'The eighth month is paid', verb: 'renew', then: PAID },
     { after: '+12d', what: 'He gets his money back', verb: 'refund', then: { access: false } },
     ...given,
-    { after: store === 'apple' ? '+15d' : '+28d', what: 'The tenth month is paid', verb: 'renew', then: HAS },
-    { after: '+30d', what: 'The eleventh month is paid', verb: 'renew', then: HAS },
+    { after: store === 'apple' ? '+15d' : '+28d', what: 'The tenth month is paid', verb: 'renew', then: PAID },
+    { after: '+30d', what: 'The eleventh month is paid', verb: 'renew', then: PAID },
     { after: '+30d', what: 'He turns the renewal off', verb: 'cancel', then: { access: true, renews: false } },
     { after: '+40d', what: 'The last month is over', verb: 'expire', then: { access: false, renews: false } },
   ];
@@ -82,11 +89,13 @@ export async function playYear({ service, store, productId, tell, say }: YearOpt
   say(`${credentials.email} buys ${productId} at ${store}`);
   let wrong = 0;
 
-  const look = async (title: string, { access, renews, state }: Step['then']): Promise<void> => {
+  let endedAt = '';
+  const look = async (title: string, { access, renews, state, isLonger }: Step['then']): Promise<void> => {
     const isAsItShould = (seen: Seen | null): boolean =>
       (seen?.status === 'active') === access &&
       (renews === undefined || seen?.auto_renewing === renews) &&
-      (state === undefined || seen?.state === state);
+      (state === undefined || seen?.state === state) &&
+      (isLonger !== true || (seen?.ended_at ?? '') > endedAt);
     const seen = await subscriber.awaitSubscription(isAsItShould);
     const day = (await tell('clock', {})).lines[0]?.slice(6, 16) ?? '';
     const says =
@@ -95,6 +104,7 @@ export async function playYear({ service, store, productId, tell, say }: YearOpt
         : `${seen.status} (${seen.state}) until ${seen.ended_at?.slice(0, 10) ?? 'for ever'}${seen.auto_renewing ? ', renews' : ''}`;
     const isRight = isAsItShould(seen);
     if (!isRight) wrong++;
+    endedAt = seen?.ended_at ?? '';
     say(`${day}  ${title.padEnd(38)}  ${says}${isRight ? '' : '  <- NOT AS IT SHOULD BE'}`);
   };
 
