@@ -12,7 +12,7 @@ const AGAIN_AFTER_MS = 3000;
 export class Deliveries {
   private readonly waiting: Delivery[] = [];
   private retry: NodeJS.Timeout | undefined;
-  private running: Promise<void> | undefined;
+  private last = Promise.resolve();
 
   constructor(
     private readonly say: (line: string) => void,
@@ -37,8 +37,8 @@ export class Deliveries {
   }
 
   private flush(): Promise<void> {
-    this.running ??= this.deliver().finally(() => (this.running = undefined));
-    return this.running;
+    this.last = this.last.then(() => this.deliver());
+    return this.last;
   }
 
   private async deliver(): Promise<void> {

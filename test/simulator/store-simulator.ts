@@ -136,7 +136,8 @@ export class StoreSimulator {
     // What follows from the time, and from what the service itself asks of Google, is told like everything else.
     this.ticking = setInterval(() => {
       google.letTimePass();
-      void this.deliveries.add(...this.fromGoogle());
+      const told = this.fromGoogle();
+      if (told.length > 0) void this.deliveries.add(...told);
     }, SECOND_MS);
   }
 
