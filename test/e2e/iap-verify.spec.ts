@@ -627,6 +627,7 @@ describe('a restore', () => {
     const { id, jws } = bought();
     expectOk(await show(ann, jws));
     await stores.api.rows('UPDATE store_purchases SET user_id = NULL WHERE key = $1', [id]);
+    await stores.api.rows('UPDATE users SET app_account_token = gen_random_uuid() WHERE id = $1', [ann.id]);
     expect((await show(bob, jws)).body).toMatchObject({ valid: true, status: 'verified' });
     expect(await stores.subscription(ann)).toBeNull();
   });

@@ -23,7 +23,8 @@ export interface PurchaseRow extends PurchaseKey {
   readonly leewayUntil: Date | null;
   readonly acknowledgeBy: Date | null;
   readonly isGone: boolean;
-  readonly nextCheckAt: Date | null;
+  /** When the store is to be asked because it owes an answer (a hint came, or a question failed); null when it owes none. */
+  readonly owedAt: Date | null;
 }
 
 export type PurchaseChange = Partial<
@@ -77,7 +78,7 @@ interface LockedRow {
   leeway_until: Date | null;
   acknowledge_by: Date | null;
   is_gone: boolean;
-  next_check_at: Date | null;
+  owed_at: Date | null;
 }
 
 interface QuestionRow {
@@ -164,7 +165,9 @@ export class PurchasesRepository {
     this.uow.assertOpen();
     const rows = await this.uow.manager.query<LockedRow[]>(
       `SELECT id, provider, environment, key, user_id, bound_by, transferred_at, account_token, facts, state, is_test,
-         linked_purchase_id, leeway_until, acknowledge_by, is_gone, next_check_at
+         linked_purchase_id, leeway_until, acknowledge_by, is_gone,
+         CASE WHEN dirty_seq <> clean_seq OR check_failures > 0 OR leeway_until IS NOT NULL
+           OR (provider = 'google' AND facts->'snapshot' = 'null'::jsonb) THEN next_check_at END AS owed_at
        FROM store_purchases WHERE id = ANY($1) ORDER BY id FOR UPDATE`,
       [ids],
     );
@@ -191,7 +194,7 @@ export class PurchasesRepository {
       leewayUntil: row.leeway_until,
       acknowledgeBy: row.acknowledge_by,
       isGone: row.is_gone,
-      nextCheckAt: row.next_check_at,
+      owedAt: row.owed_at,
     }));
   }
 

@@ -217,7 +217,7 @@ export class Purchases {
       isTest,
       leewayUntil,
       // What is to be asked stays so until the store has answered, whatever else is learnt meanwhile.
-      nextCheckAt: row.isGone ? null : earlier(nextCheckAt(standing, now), isAnswer ? null : row.nextCheckAt),
+      nextCheckAt: row.isGone ? null : earlier(nextCheckAt(standing, now), isAnswer ? null : row.owedAt),
       acknowledgeBy: acknowledgeBy(row, facts, standing, userId, now),
       ...(isAnswer ? { askedAt: now } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
@@ -233,8 +233,10 @@ export class Purchases {
       await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, payments);
     }
     const current = facts.provider === 'apple' ? currentOf(facts) : null;
-    const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin' || owner.bound === 'transfer';
-    if (userId !== null && isNewlyClaimed && current !== null) await this.reporting.claimed(userId, current);
+    const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin';
+    // A purchase that names somebody stays with him: where purchases move between accounts, none is given a name.
+    const isNamed = this.settings.purchases.transferPolicy === 'keep';
+    if (userId !== null && isNewlyClaimed && isNamed && current !== null) await this.reporting.claimed(userId, current);
     if (standing.tariffId === null && standing.productId !== null) {
       this.log.warn(
         { purchaseId: row.id, provider: row.provider, productId: standing.productId },
