@@ -8,7 +8,8 @@ import {
   type GoogleSnapshot,
 } from '../../libs/iap/src/google-facts.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from '../../libs/iap/src/google.rules.js';
-import { type Facts, type PurchasePayment } from '../../libs/iap/src/purchase.js';
+import { type Facts } from '../../libs/iap/src/purchase.js';
+import { type StorePayment } from '#payments';
 import { derive, paymentsOf } from '../../libs/iap/src/purchase.rules.js';
 import {
   appleRenewal,
@@ -137,7 +138,7 @@ function ledger(facts: Facts): readonly string[] {
   return paymentsOf(facts, 'key', catalogue, new Date(0)).map(inAWord);
 }
 
-function inAWord({ paidAt, kind, amount, currency, status, refund }: PurchasePayment): string {
+function inAWord({ paidAt, kind, amount, currency, status, refund }: StorePayment): string {
   const back = refund === null ? '' : `, ${refund.amount} back on ${momentOf(refund.at)}`;
   return `${momentOf(paidAt)} ${kind} ${amount} ${currency}, ${status}${back}`;
 }

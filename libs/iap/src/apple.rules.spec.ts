@@ -9,7 +9,8 @@ import {
 } from '../../../test/histories/store-facts.js';
 import { type AppleFacts, type AppleTransaction } from './apple-facts.js';
 import { currentOf, deriveApple, mergeApple, NOTHING_OF_APPLE, paymentsOfApple } from './apple.rules.js';
-import { type PurchasePayment, type Standing } from './purchase.js';
+import { type Standing } from './purchase.js';
+import { type StorePayment } from '#payments';
 
 const bought = appleTransaction();
 const renewed = appleTransaction({
@@ -23,7 +24,7 @@ function standing(facts: AppleFacts, at: number): Standing {
   return deriveApple(facts, catalogue, day(at));
 }
 
-function payments(...transactions: readonly AppleTransaction[]): readonly PurchasePayment[] {
+function payments(...transactions: readonly AppleTransaction[]): readonly StorePayment[] {
   return paymentsOfApple(appleFacts(transactions), catalogue);
 }
 

@@ -2,7 +2,9 @@ import { addDays, DAY_MS, type Money } from '#kernel';
 import { moneyOfParts, partsOfMoney, shareOf } from './amount.rules.js';
 import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import { later, mergeById } from './facts.rules.js';
-import { type Catalogue, type ProductTerms, type PurchasePayment, type Standing } from './purchase.js';
+import { NOTHING_BOUGHT } from './standing.rules.js';
+import { type Catalogue, type ProductTerms, type Standing } from './purchase.js';
+import { type StorePayment } from '#payments';
 
 /** All of it, in thousandths of a percent. */
 const WHOLE = 100_000;
@@ -79,7 +81,7 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
 }
 
 /** The money that moved: one payment for each transaction that was paid for by the family member who bought it. */
-export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readonly PurchasePayment[] {
+export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readonly StorePayment[] {
   const all = facts.transactions.filter(({ ownership }) => ownership !== 'FAMILY_SHARED').toSorted(byTime);
   return all.map((transaction, index) => {
     const terms = catalogue(transaction.productId, null);
@@ -128,23 +130,6 @@ function isFamilyMatter({ revocationType, ownership }: AppleTransaction): boolea
   return revocationType === 'FAMILY_REVOKE' || ownership === 'FAMILY_SHARED';
 }
 
-const NOTHING_BOUGHT: Standing = {
-  state: 'pending',
-  tariffId: null,
-  productId: null,
-  basePlanId: null,
-  startedAt: null,
-  periodStartedAt: null,
-  endsAt: null,
-  accessUntil: null,
-  graceUntil: null,
-  autoRenewing: false,
-  isTrial: false,
-  cancelledAt: null,
-  pendingTariffId: null,
-  endedReason: null,
-};
-
 function startOf({ transactions }: AppleFacts): number {
   return Math.min(...transactions.map(({ purchaseDate }) => purchaseDate));
 }
@@ -188,7 +173,7 @@ function pendingTariffOf(current: AppleTransaction, renewal: AppleRenewal | null
   return catalogue(next, null)?.tariffId ?? null;
 }
 
-function kindOf(transaction: AppleTransaction, previous: AppleTransaction | undefined): PurchasePayment['kind'] {
+function kindOf(transaction: AppleTransaction, previous: AppleTransaction | undefined): StorePayment['kind'] {
   if (transaction.expiresDate === null) return 'one_time';
   if (previous !== undefined && isReplaced(previous, transaction)) return 'upgrade';
   if (transaction.transactionReason !== null) {
@@ -209,7 +194,7 @@ function isReplaced(transaction: AppleTransaction, next: AppleTransaction): bool
 }
 
 /** What came back of an amount, at the instant it did; null when nothing did. */
-function refundOf(transaction: AppleTransaction, amount: Money): PurchasePayment['refund'] {
+function refundOf(transaction: AppleTransaction, amount: Money): StorePayment['refund'] {
   const { revocationDate, revocationPercentage } = transaction;
   if (revocationDate === null || transaction.revocationType === 'FAMILY_REVOKE') return null;
   if (isMadeUpFor(transaction) && revocationPercentage === null) return null;

@@ -10,7 +10,8 @@ import {
 } from '../../../test/histories/store-facts.js';
 import { type GoogleFacts, type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
 import { deriveGoogle, mergeGoogle, NOTHING_OF_GOOGLE, paymentsOfGoogle } from './google.rules.js';
-import { type PurchasePayment, type Standing } from './purchase.js';
+import { type Standing } from './purchase.js';
+import { type StorePayment } from '#payments';
 
 const KEY = 'a1b2c3d4';
 const LEARNT_AT = day(1);
@@ -19,7 +20,7 @@ function standing(facts: GoogleFacts, at: number): Standing {
   return deriveGoogle(facts, catalogue, day(at));
 }
 
-function payments(facts: GoogleFacts): readonly PurchasePayment[] {
+function payments(facts: GoogleFacts): readonly StorePayment[] {
   return paymentsOfGoogle(facts, KEY, catalogue, LEARNT_AT);
 }
 

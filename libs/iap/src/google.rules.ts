@@ -8,7 +8,9 @@ import {
   type GoogleSnapshot,
   type GoogleVoid,
 } from './google-facts.js';
-import { type Catalogue, type ProductTerms, type PurchasePayment, type Standing } from './purchase.js';
+import { type Catalogue, type ProductTerms, type Standing } from './purchase.js';
+import { type StorePayment } from '#payments';
+import { NOTHING_BOUGHT } from './standing.rules.js';
 
 /**
  * For up to 24 h after a failed renewal, 48 h before a hold, Play goes on saying ACTIVE with an end in the past and sends nothing:
@@ -54,22 +56,7 @@ export function deriveGoogle(facts: GoogleFacts, catalogue: Catalogue, at: Date)
   const candidates = snapshot?.items.map((item) => standingOf(facts, snapshot, item, catalogue, at)) ?? [];
   const [best] = candidates.toSorted((left, right) => right.rank - left.rank || compareEnds(right, left));
   if (best !== undefined) return best.standing;
-  return {
-    state: facts.supersededBy === null ? 'pending' : 'superseded',
-    tariffId: null,
-    productId: null,
-    basePlanId: null,
-    startedAt: null,
-    periodStartedAt: null,
-    endsAt: null,
-    accessUntil: null,
-    graceUntil: null,
-    autoRenewing: false,
-    isTrial: false,
-    cancelledAt: null,
-    pendingTariffId: null,
-    endedReason: null,
-  };
+  return { ...NOTHING_BOUGHT, state: facts.supersededBy === null ? 'pending' : 'superseded' };
 }
 
 /**
@@ -81,7 +68,7 @@ export function paymentsOfGoogle(
   key: string,
   catalogue: Catalogue,
   learntAt: Date,
-): readonly PurchasePayment[] {
+): readonly StorePayment[] {
   const { snapshot, orders } = facts;
   if (snapshot === null) return [];
   const [item] = snapshot.items;
@@ -217,7 +204,7 @@ function paymentWithoutOrder(
   key: string,
   catalogue: Catalogue,
   learntAt: Date,
-): PurchasePayment {
+): StorePayment {
   const terms = catalogue(item.productId, item.basePlanId);
   const isPending = snapshot.state === 'PENDING';
   const isDead = ['PENDING_PURCHASE_CANCELED', 'CANCELLED'].includes(snapshot.state);
@@ -249,7 +236,7 @@ function paymentOfOrder(
   order: GoogleOrder,
   previous: GoogleOrder | undefined,
   catalogue: Catalogue,
-): PurchasePayment {
+): StorePayment {
   const terms = catalogue(order.productId, order.basePlanId);
   const isTrial = order.phase === 'trial';
   const currency = order.price?.currency ?? terms?.currency ?? 'USD';
@@ -278,23 +265,23 @@ function paymentOfOrder(
 }
 
 /** Renewals are numbered after the first order: `GPA.1-2-3..0`, `..1`. */
-function orderKind(snapshot: GoogleSnapshot, { orderId }: GoogleOrder): PurchasePayment['kind'] {
+function orderKind(snapshot: GoogleSnapshot, { orderId }: GoogleOrder): StorePayment['kind'] {
   return snapshot.kind === 'subscription' && /\.\.\d+$/.test(orderId) ? 'renewal' : firstKind(snapshot);
 }
 
-function firstKind(snapshot: GoogleSnapshot): PurchasePayment['kind'] {
+function firstKind(snapshot: GoogleSnapshot): StorePayment['kind'] {
   if (snapshot.kind === 'product') return 'one_time';
   return snapshot.linkedKey === null ? 'purchase' : 'upgrade';
 }
 
-function orderStatus({ voids }: GoogleFacts, { orderId, state }: GoogleOrder): PurchasePayment['status'] {
+function orderStatus({ voids }: GoogleFacts, { orderId, state }: GoogleOrder): StorePayment['status'] {
   if (voids.some((voided) => voided.orderId === orderId && !voided.isPartial) || state === 'REFUNDED')
     return 'refunded';
   if (state === 'PENDING') return 'pending';
   return state === 'CANCELED' ? 'failed' : 'completed';
 }
 
-function refundOf({ voids }: GoogleFacts, order: GoogleOrder, amount: string): PurchasePayment['refund'] {
+function refundOf({ voids }: GoogleFacts, order: GoogleOrder, amount: string): StorePayment['refund'] {
   const voided = voids.find(({ orderId }) => orderId === order.orderId);
   if (voided === undefined && order.refunded === null && order.state !== 'REFUNDED') return null;
   const whole = voided?.isPartial === false || order.state === 'REFUNDED';

@@ -18,7 +18,8 @@ import { type AppleFacts, type AppleNews } from './apple-facts.js';
 import { mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
 import { type GoogleFacts } from './google-facts.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
-import { type Facts, type PurchasePayment, type Standing } from './purchase.js';
+import { type Facts, type Standing } from './purchase.js';
+import { type StorePayment } from '#payments';
 import { derive, paymentsOf } from './purchase.rules.js';
 
 const RUNS = { numRuns: 400 };
@@ -171,7 +172,7 @@ function standing(facts: Facts, at: Date): Standing {
   return derive(facts, catalogue, at);
 }
 
-function payments(facts: Facts): readonly PurchasePayment[] {
+function payments(facts: Facts): readonly StorePayment[] {
   return paymentsOf(facts, 'key', catalogue, new Date(0));
 }
 
@@ -180,13 +181,13 @@ function access(facts: Facts, at: Date): boolean {
 }
 
 /** What a store has of it: what was paid without what went back, in thousandths. */
-function takings(paid: readonly PurchasePayment[]): bigint {
+function takings(paid: readonly StorePayment[]): bigint {
   return paid
     .filter(({ status }) => status === 'completed' || status === 'refunded')
     .reduce((sum, { amount, refund }) => sum + partsOfMoney(amount, 3) - partsOfMoney(refund?.amount ?? '0', 3), 0n);
 }
 
-function expectEachOnce(paid: readonly PurchasePayment[], references: Iterable<string>): void {
+function expectEachOnce(paid: readonly StorePayment[], references: Iterable<string>): void {
   expect(paid.map(({ reference }) => reference).toSorted()).toEqual([...references].toSorted());
 }
 

@@ -53,31 +53,6 @@ export interface Standing {
   readonly endedReason: string | null;
 }
 
-/** Money that moved in a store, or is to move, for a purchase. */
-export interface PurchasePayment {
-  /** Apple's transaction id, Google's order id, or `token:` and the purchase's key where Google has no order. */
-  readonly reference: string;
-  /** What it was called while Google had no order for it yet; null for what always had its name. */
-  readonly formerReference: string | null;
-  readonly kind: 'purchase' | 'renewal' | 'upgrade' | 'one_time';
-  readonly amount: Money;
-  readonly currency: string;
-  readonly status: 'pending' | 'completed' | 'failed' | 'refunded';
-  readonly paidAt: Date;
-  readonly periodStart: Date | null;
-  /** Null = for life, or not known. */
-  readonly periodEnd: Date | null;
-  readonly productId: string;
-  readonly tariffId: number | null;
-  readonly isTrial: boolean;
-  /** The store did not say what was paid: it is what the plan or the tariff costs. */
-  readonly isEstimated: boolean;
-  readonly country: string | null;
-  readonly refund: { readonly amount: Money; readonly at: Date; readonly reason: string | null } | null;
-  /** The payment of the upgrade that took this one's place. */
-  readonly supersededByReference: string | null;
-}
-
 /** A purchase, as an administrator is shown it. */
 export interface Purchase {
   readonly id: number;
