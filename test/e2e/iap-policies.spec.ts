@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Outbox } from '#platform';
+import { Outbox, Settings } from '#platform';
 import { type Account, type Answer, expectOk } from '../support/api.js';
 import { faultsForTheApp } from '../support/app-model.js';
 import { SmtpSink, type ReceivedMail } from '../support/smtp-sink.js';
@@ -195,6 +195,17 @@ describe('with IAP_TRANSFER_POLICY=if_inactive and IAP_SANDBOX_POLICY=testers', 
     expect((await stores.verify(bob, stores.apple.transactionJws(transactionId))).body).toMatchObject({ valid: true });
     expect(await stores.subscription(ann)).toBeNull();
     expect(await stores.api.rows('SELECT id FROM outbox')).toEqual([]); // mail is off
+  });
+
+  it('what a tester has ends with the next news, once he is a tester no more', async () => {
+    const sandbox = stores.apple.subscribe({ productId: MONTHLY, environment: 'Sandbox' });
+    expectOk(await stores.verify(tester, stores.apple.transactionJws(sandbox.transactionId)));
+    expect(await stores.subscription(tester)).toMatchObject({ status: 'active' });
+    const policy = stores.api.app.get(Settings).purchases;
+    Object.assign(policy, { sandboxTesters: [] }); // as after a start with other settings
+    await stores.tellApple(stores.apple.setAutoRenew(sandbox.originalTransactionId, false));
+    expect(await stores.subscription(tester)).toMatchObject({ status: 'revoked' });
+    Object.assign(policy, { sandboxTesters: [tester.email] });
   });
 
   it('a renewal that its owner has not shown yet is his: another who shows it first gets nothing', async () => {

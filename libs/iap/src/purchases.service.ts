@@ -1,9 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { Users } from '#auth';
-import { Clock, DomainError } from '#kernel';
+import { DomainError } from '#kernel';
 import { StoreLedger } from '#payments';
-import { LOG, Mail, Settings, UnitOfWork } from '#platform';
+import { DatabaseClock, LOG, Mail, Settings, UnitOfWork } from '#platform';
 import { grantsAccess, Subscriptions } from '#subscriptions';
 import { type MappedProduct, Tariffs } from '#tariffs';
 import { type AppleNews, type AppleTransaction } from './apple-facts.js';
@@ -73,7 +73,7 @@ export class Purchases {
     private readonly mail: Mail,
     private readonly reporting: Reporting,
     private readonly settings: Settings,
-    private readonly clock: Clock,
+    private readonly clock: DatabaseClock,
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
@@ -139,13 +139,13 @@ export class Purchases {
     const isKept = lesson.news === undefined || (isUnconfirmed && row.userId !== null);
     const facts = isKept ? row.facts : merge(row.facts, lesson.news);
     const catalogue = await this.catalogueOf(facts);
-    const now = this.clock.now();
+    const now = await this.clock.now();
     const standing = derive(facts, catalogue, now);
     const owner: Owner = isUnconfirmed
       ? { userId: row.userId, bound: null, counts: true, refusal: null }
-      : await this.decideOwner(row, facts, standing, replaced, lesson);
+      : await this.decideOwner(row, facts, standing, replaced, lesson, now);
     const isReplaced = replaced !== null && !['pending', 'void'].includes(standing.state);
-    if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause);
+    if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause, now);
     const learnt = await this.write({
       row,
       facts,
@@ -154,17 +154,22 @@ export class Purchases {
       owner,
       lesson,
       replacedId: isReplaced ? replacedId : null,
+      now,
     });
-    if (owner.bound === 'transfer' || owner.bound === 'admin') await this.tellOfMove(row, learnt);
+    if (owner.bound === 'transfer' || owner.bound === 'admin') await this.tellOfMove(row, learnt, now);
     return { learnt, refusal: owner.refusal };
   }
 
   /** Writes to who has a purchase now, and to who had it, in the transaction that moved it. */
-  private async tellOfMove({ userId: from, provider }: PurchaseRow, { userId: to, standing }: Learnt): Promise<void> {
+  private async tellOfMove(
+    { userId: from, provider }: PurchaseRow,
+    { userId: to, standing }: Learnt,
+    movedAt: Date,
+  ): Promise<void> {
     if (!this.mail.isOn || from === to) return;
     const { tariffId, productId } = standing;
     const tariff = tariffId === null ? (productId ?? '') : (await this.tariffs.get(tariffId)).name;
-    const params = { tariff, store: STORE_NAMES[provider], movedAt: this.clock.now() };
+    const params = { tariff, store: STORE_NAMES[provider], movedAt };
     for (const [userId, kind] of [
       [to, 'purchase_came'],
       [from, 'purchase_left'],
@@ -176,10 +181,16 @@ export class Purchases {
   }
 
   /** The old purchase of a chain never grants again; whoever has the new one has it too. */
-  private async supersede(replaced: PurchaseRow, by: PurchaseRow, owner: Owner, cause: string): Promise<void> {
+  private async supersede(
+    replaced: PurchaseRow,
+    by: PurchaseRow,
+    owner: Owner,
+    cause: string,
+    now: Date,
+  ): Promise<void> {
     const facts = merge(replaced.facts, { supersededBy: by.key });
     const catalogue = await this.catalogueOf(facts);
-    const standing = derive(facts, catalogue, this.clock.now());
+    const standing = derive(facts, catalogue, now);
     const userId = replaced.userId ?? owner.userId;
     const ofReplaced: Owner = {
       userId,
@@ -195,12 +206,12 @@ export class Purchases {
       owner: ofReplaced,
       lesson: { cause },
       replacedId: null,
+      now,
     });
   }
 
   private async write(change: Settlement): Promise<Learnt> {
-    const { row, facts, standing, catalogue, owner, lesson, replacedId } = change;
-    const now = this.clock.now();
+    const { row, facts, standing, catalogue, owner, lesson, replacedId, now } = change;
     const { userId } = owner;
     const isAnswer = lesson.isAnswer === true;
     const leewayUntil = isAnswer ? null : row.leewayUntil;
@@ -262,8 +273,9 @@ export class Purchases {
     lesson: Pick<Lesson, 'cause'> & Partial<Lesson>,
   ): Promise<number | null> {
     const following = await this.subscriptions.ofPurchase(row.id);
-    const tariffId = counts ? (standing.tariffId ?? following?.tariffId ?? null) : null;
-    if (tariffId === null || standing.startedAt === null) return following?.id ?? null;
+    const tariffId = standing.tariffId ?? following?.tariffId ?? null;
+    if (tariffId === null || standing.startedAt === null || (!counts && following === null))
+      return following?.id ?? null;
     // Over by the clock, and not to be ended here: its time is set right, and the job that ends things finds it.
     const isOverByClock = standing.state === 'expired' || standing.state === 'retry';
     const isLeft = isOverByClock && lesson.mayEnd === false && following !== null;
@@ -273,7 +285,7 @@ export class Purchases {
       {
         source: row.provider,
         tariffId,
-        state: isLeft ? following.state : standing.state,
+        state: !counts ? 'revoked' : isLeft ? following.state : standing.state,
         startedAt: standing.startedAt,
         periodStartedAt: standing.periodStartedAt,
         endedAt: standing.endsAt,
@@ -284,7 +296,7 @@ export class Purchases {
         // Apple dates it anew with all it signs: the first date is when it was cancelled.
         cancelledAt: standing.cancelledAt === null ? null : (following?.cancelledAt ?? standing.cancelledAt),
         pendingTariffId: standing.pendingTariffId,
-        endedReason: standing.endedReason,
+        endedReason: counts ? standing.endedReason : 'sandbox_not_allowed',
       },
       lesson.cause,
     );
@@ -296,6 +308,7 @@ export class Purchases {
     standing: Standing,
     replaced: PurchaseRow | null,
     { claim: presented, assignedTo, accountToken }: Pick<Lesson, 'cause'> & Partial<Lesson>,
+    now: Date,
   ): Promise<Owner> {
     const claim = presented ?? null;
     if (assignedTo !== undefined) {
@@ -310,14 +323,14 @@ export class Purchases {
       namedUserId,
       linkedUserId: replaced?.userId ?? null,
       transferredAt: row.transferredAt,
-      grantsAccess: grants(standing, this.clock.now()),
+      grantsAccess: grants(standing, now),
     };
     if (claim !== null && !(await this.sandboxCounts(row, facts, claim.userId))) {
       return { userId: row.userId, bound: null, counts: false, refusal: 'sandbox_not_allowed' };
     }
-    const verdict = ownerOf(known, claim, this.settings.purchases.transferPolicy, this.clock.now());
+    const verdict = ownerOf(known, claim, this.settings.purchases.transferPolicy, now);
     // Refused or not, whom the purchase names gets it: what was learnt is kept.
-    const settled = verdict.kind === 'refuse' ? ownerOf(known, null, 'keep', this.clock.now()) : verdict;
+    const settled = verdict.kind === 'refuse' ? ownerOf(known, null, 'keep', now) : verdict;
     const userId = settled.kind === 'refuse' ? row.userId : settled.userId;
     return {
       userId,
@@ -360,6 +373,8 @@ interface Settlement {
   readonly owner: Owner;
   readonly lesson: Pick<Lesson, 'cause'> & Partial<Lesson>;
   readonly replacedId: number | null;
+  /** By the database's clock: one that jumped must not end what is paid for. */
+  readonly now: Date;
 }
 
 function merge(facts: Facts, news: AppleNews | Partial<GoogleFacts>): Facts {
