@@ -8,7 +8,7 @@ import { Asking, Intake, Repair } from '#iap';
 
 /** How many random histories are told, half of them of each store; the seed makes them the same again. */
 const STORIES = Number(process.env['STORY_COUNT'] ?? 40);
-const SEED = Number(process.env['STORY_SEED'] ?? Date.now() % 1_000_000);
+const SEED = Number(process.env['STORY_SEED'] ?? 1);
 const HOUR_SECONDS = 3600;
 
 let stores: TestStores;
@@ -142,65 +142,69 @@ async function deliverAll(news: readonly Told[]): Promise<void> {
 }
 
 describe(`${STORIES} random histories, of which the news are lost, repeated and late`, () => {
-  it('end as they would have if all had been heard in order, once the stores were asked', async () => {
-    const { api } = stores;
-    const dice = new Dice(SEED);
-    process.stdout.write(`STORY_SEED=${SEED} STORY_COUNT=${STORIES}\n`);
-    const users = await api.rows<{ id: number; token: string }>(
-      `INSERT INTO users (email, status, created_at)
+  it(
+    'end as they would have if all had been heard in order, once the stores were asked',
+    async () => {
+      const { api } = stores;
+      const dice = new Dice(SEED);
+      process.stdout.write(`STORY_SEED=${SEED} STORY_COUNT=${STORIES}\n`);
+      const users = await api.rows<{ id: number; token: string }>(
+        `INSERT INTO users (email, status, created_at)
        SELECT 'twin-' || n || '@example.com', 'active', $2 FROM generate_series(1, $1) AS n
        RETURNING id, app_account_token AS token`,
-      [STORIES * 2, api.clock.now()],
-    );
-    const pairs = Array.from({ length: STORIES }, (_, index) => users.slice(index * 2, index * 2 + 2));
-    const now = (): Date => api.clock.now();
-    const twins = pairs.map((pair, index) => {
-      const [first, second] = pair.map(({ token }) =>
-        index % 2 === 0
-          ? new AppStoreSubscriber(stores.apple, now, token)
-          : new PlaySubscriber(stores.google, now, token),
+        [STORIES * 2, api.clock.now()],
       );
-      return new Twins(first!, second!, dice);
-    });
-    let late: Told[] = [];
-    for (let step = 0; step < 14; step++) {
-      api.clock.advance({ seconds: HOUR_SECONDS * (12 + dice.below(84)) });
-      const hearing: Promise<void>[] = [];
-      for (const pair of twins) {
-        const { heard, missed } = pair.live();
-        hearing.push(deliverAll(heard));
-        // One in three is lost, but for the first word of a purchase: without it there is nothing to ask about.
-        for (const one of missed) {
-          if (one.isFirst || dice.below(3) > 0) late.push(one);
-          else if ('apple' in one.news) stores.apple.markDelivered(one.news.apple); // nor does Apple tell of it again
+      const pairs = Array.from({ length: STORIES }, (_, index) => users.slice(index * 2, index * 2 + 2));
+      const now = (): Date => api.clock.now();
+      const twins = pairs.map((pair, index) => {
+        const [first, second] = pair.map(({ token }) =>
+          index % 2 === 0
+            ? new AppStoreSubscriber(stores.apple, now, token)
+            : new PlaySubscriber(stores.google, now, token),
+        );
+        return new Twins(first!, second!, dice);
+      });
+      let late: Told[] = [];
+      for (let step = 0; step < 14; step++) {
+        api.clock.advance({ seconds: HOUR_SECONDS * (12 + dice.below(84)) });
+        const hearing: Promise<void>[] = [];
+        for (const pair of twins) {
+          const { heard, missed } = pair.live();
+          hearing.push(deliverAll(heard));
+          // One in three is lost, but for the first word of a purchase: without it there is nothing to ask about.
+          for (const one of missed) {
+            if (one.isFirst || dice.below(3) > 0) late.push(one);
+            else if ('apple' in one.news) stores.apple.markDelivered(one.news.apple); // nor does Apple tell of it again
+          }
         }
+        await Promise.all(hearing);
+        const arriving = late.filter(() => dice.below(2) === 0);
+        late = late.filter((one) => !arriving.includes(one));
+        const shuffled = arriving
+          .flatMap((one) => (dice.below(3) === 0 ? [one, one] : [one]))
+          .map((one) => ({ one, place: dice.below(1_000_000) }))
+          .toSorted((left, right) => left.place - right.place);
+        await Promise.all(shuffled.map(({ one }) => deliver(one)));
+        await stores.settle();
       }
-      await Promise.all(hearing);
-      const arriving = late.filter(() => dice.below(2) === 0);
-      late = late.filter((one) => !arriving.includes(one));
-      const shuffled = arriving
-        .flatMap((one) => (dice.below(3) === 0 ? [one, one] : [one]))
-        .map((one) => ({ one, place: dice.below(1_000_000) }))
-        .toSorted((left, right) => left.place - right.place);
-      await Promise.all(shuffled.map(({ one }) => deliver(one)));
+      await Promise.all(late.toReversed().map(deliver));
       await stores.settle();
-    }
-    await Promise.all(late.toReversed().map(deliver));
-    await stores.settle();
-    const ordered = await leftOf(pairs.map(([first]) => first?.id ?? 0));
+      const ordered = await leftOf(pairs.map(([first]) => first?.id ?? 0));
 
-    expect(await api.app.get(Repair).reconcileAll()).toMatchObject({ unanswered: 0 });
-    await api.app.get(Repair).repairDue();
-    await stores.settle();
-    while ((await api.app.get(Asking).askDue()) > 0);
+      expect(await api.app.get(Repair).reconcileAll()).toMatchObject({ unanswered: 0 });
+      await api.app.get(Repair).repairDue();
+      await stores.settle();
+      while ((await api.app.get(Asking).askDue()) > 0);
 
-    const mended = await leftOf(pairs.map(([, second]) => second?.id ?? 0));
-    const different = pairs.flatMap(([first, second], index) => {
-      const [expected, found] = [ordered.get(first?.id ?? 0), mended.get(second?.id ?? 0)];
-      return isDeepStrictEqual(expected, found) ? [] : [{ story: twins[index]?.deeds.join(', '), expected, found }];
-    });
-    expect(different.slice(0, 3)).toEqual([]);
-    const failed = await api.rows(`SELECT type, error FROM store_events WHERE status <> 'done' OR error IS NOT NULL`);
-    expect(failed).toEqual([]);
-  }, 240_000);
+      const mended = await leftOf(pairs.map(([, second]) => second?.id ?? 0));
+      const different = pairs.flatMap(([first, second], index) => {
+        const [expected, found] = [ordered.get(first?.id ?? 0), mended.get(second?.id ?? 0)];
+        return isDeepStrictEqual(expected, found) ? [] : [{ story: twins[index]?.deeds.join(', '), expected, found }];
+      });
+      expect(different.slice(0, 3)).toEqual([]);
+      const failed = await api.rows(`SELECT type, error FROM store_events WHERE status <> 'done' OR error IS NOT NULL`);
+      expect(failed).toEqual([]);
+    },
+    60_000 + STORIES * 3000,
+  );
 });
