@@ -5,7 +5,7 @@ import { LOG, Settings, UnitOfWork } from '#platform';
 import { Endings, type StoreKeeper } from '#subscriptions';
 import { type AppleNews } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
-import { type GoogleItem, type GoogleOrder } from './google-facts.js';
+import { type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
 import { type GooglePurchase, ordersBefore } from './google-answer.rules.js';
 import { NOTHING_OF_GOOGLE } from './google.rules.js';
 import { GoogleStorefront } from './google.storefront.js';
@@ -198,7 +198,7 @@ export class Asking implements StoreKeeper, OnModuleInit {
       const isNew = item.orderId !== null && !known.has(item.orderId);
       if (isNew) orders.push(await this.orderOf(item, item.orderId, seq, snapshot.startTime));
       // Who waits for an answer does not wait for the past: the next question looks for it.
-      if (options.claim === undefined) orders.push(...(await this.missedOrdersOf(item, known, seq)));
+      if (options.claim === undefined) orders.push(...(await this.missedOrdersOf(item, snapshot, known)));
     }
     return this.purchases.learn({
       key,
@@ -250,7 +250,11 @@ export class Asking implements StoreKeeper, OnModuleInit {
    * Renewals that nobody told us of: Play names the last order of a purchase alone, but numbers them. The newest first, some at a
    * time; none where we may not see orders, as nothing is known of them then.
    */
-  private async missedOrdersOf(item: GoogleItem, known: ReadonlySet<string>, seq: number): Promise<GoogleOrder[]> {
+  private async missedOrdersOf(
+    item: GoogleItem,
+    { seq, linkedKey }: GoogleSnapshot,
+    known: ReadonlySet<string>,
+  ): Promise<GoogleOrder[]> {
     const missed: GoogleOrder[] = [];
     const earlier = item.orderId === null ? [] : ordersBefore(item.orderId).filter((orderId) => !known.has(orderId));
     for (const orderId of earlier.slice(0, MOST_MISSED)) {
@@ -258,7 +262,8 @@ export class Asking implements StoreKeeper, OnModuleInit {
       if (order === 'forbidden') break;
       if (order === 'unknown' || order.createTime === null) continue;
       const { state, total, refunded, createTime, expiryTime } = order;
-      const isFree = total !== null && Number(total.amount) === 0 && !/\.\.\d+$/.test(orderId);
+      // Nothing was paid at first: a trial, unless it carries on another plan that was paid for.
+      const isFree = total !== null && Number(total.amount) === 0 && !/\.\.\d+$/.test(orderId) && linkedKey === null;
       missed.push({
         orderId,
         seq,
