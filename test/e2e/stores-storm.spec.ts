@@ -185,6 +185,8 @@ describe(`${STORIES} random histories, of which the news are lost, repeated and 
           .map((one) => ({ one, place: dice.below(1_000_000) }))
           .toSorted((left, right) => left.place - right.place);
         await Promise.all(shuffled.map(({ one }) => deliver(one)));
+        // As every six hours in life: Play keeps its record of what it took back for 30 days only.
+        await api.app.get(Repair).repairDue();
         await stores.settle();
       }
       await Promise.all(late.toReversed().map(deliver));
