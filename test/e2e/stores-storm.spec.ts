@@ -99,30 +99,33 @@ describe('twenty deliveries of ten events at once, and five of the app', () => {
   });
 });
 
-/** What is left of a history: the purchases, what follows them, and the money. What the clock alone has ended counts as ended. */
+/** What is left of a history: the purchases, what follows them, and the money. */
 const LEFT = `
   SELECT u.id AS "userId", jsonb_build_object(
-    'purchases', (SELECT jsonb_agg(jsonb_build_array(
-        CASE WHEN p.state = ANY($3) AND p.access_until <= $2 THEN 'expired' ELSE p.state END, p.product_id, p.access_until
-      ) ORDER BY s.started_at, p.id) FROM store_purchases p LEFT JOIN user_tariffs s ON s.store_purchase_id = p.id
+    'purchases', (SELECT jsonb_agg(jsonb_build_array(p.state, p.product_id, p.access_until) ORDER BY s.started_at, p.id)
+      FROM store_purchases p LEFT JOIN user_tariffs s ON s.store_purchase_id = p.id
       WHERE p.user_id = u.id),
     'subscriptions', (SELECT jsonb_agg(jsonb_build_array(
-        CASE WHEN s.state = ANY($3) AND s.access_until <= $2 THEN 'expired' ELSE s.state END,
-        s.auto_renewing AND NOT (s.state = ANY($3) AND s.access_until <= $2),
-        s.tariff_id, s.started_at, s.access_until, s.is_trial
+        s.state, s.auto_renewing, s.tariff_id, s.started_at, s.access_until, s.is_trial
       ) ORDER BY s.started_at, s.id) FROM user_tariffs s WHERE s.user_id = u.id),
     'payments', (SELECT jsonb_agg(jsonb_build_array(
         m.kind, m.amount, m.currency, m.status, m.refunded_amount, m.refunded_at, m.is_trial, m.created_at
       ) ORDER BY m.created_at, m.amount, m.status) FROM payments m WHERE m.user_id = u.id)) AS left
   FROM users u WHERE u.id = ANY($1)`;
-const GRANTING = ['trial', 'active', 'cancelled', 'grace'];
 
+/** What is left once all that is over by the clock is ended, by what is known: no store is asked. */
 async function leftOf(userIds: readonly number[]): Promise<ReadonlyMap<number, unknown>> {
-  const rows = await stores.api.rows<{ userId: number; left: unknown }>(LEFT, [
-    userIds,
-    stores.api.clock.now(),
-    GRANTING,
-  ]);
+  const { api } = stores;
+  const over = await api.rows<{ id: number }>(
+    `SELECT store_purchase_id AS id FROM user_tariffs WHERE user_id = ANY($1) AND access_until <= $2
+       AND state IN ('trial', 'active', 'cancelled', 'grace')`,
+    [userIds, api.clock.now()],
+  );
+  await api.app.get(Asking).end(
+    over.map(({ id }) => id),
+    api.clock.now(),
+  );
+  const rows = await api.rows<{ userId: number; left: unknown }>(LEFT, [userIds]);
   return new Map(rows.map(({ userId, left }) => [userId, left]));
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { type StorePayment } from '#payments';
 import { type AppleRenewal, type AppleTransaction } from '../../libs/iap/src/apple-facts.js';
 import { mergeApple, NOTHING_OF_APPLE } from '../../libs/iap/src/apple.rules.js';
 import {
@@ -9,7 +10,6 @@ import {
 } from '../../libs/iap/src/google-facts.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from '../../libs/iap/src/google.rules.js';
 import { type Facts } from '../../libs/iap/src/purchase.js';
-import { type StorePayment } from '#payments';
 import { derive, paymentsOf } from '../../libs/iap/src/purchase.rules.js';
 import {
   appleRenewal,

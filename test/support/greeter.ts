@@ -12,6 +12,15 @@ export interface Place {
   readonly client: string;
 }
 
+/** Where the host of a test with one host is. */
+export const HERE: Place = {
+  region: 'default',
+  inside: '10.8.0.1',
+  subnet: '10.8.0.0/22',
+  outside: '192.0.2.1',
+  client: '192.0.2.2',
+};
+
 /** A WireGuard host on a cable to the client, that routes, and greets with its region who reaches it through the tunnel. */
 export interface Greeter {
   readonly host: SshHost;

@@ -1,7 +1,9 @@
 import { type INestApplicationContext, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import { Accounts, type User } from '#auth';
 import { ManualClock } from '#kernel';
-import { createLog, type Environment, PlatformModule } from '#platform';
+import { createLog, type Environment, PlatformModule, SYSTEM } from '#platform';
+import { type NewTariff, type Tariff, Tariffs } from '#tariffs';
 import { createTestDatabase } from './database.js';
 import { testSettings } from './settings.js';
 
@@ -61,4 +63,29 @@ export async function openInstance(
   for (const { provider, by } of replacements) builder.overrideProvider(provider).useValue(by);
   const rooms = await builder.compile();
   return rooms.init();
+}
+
+let sequence = 0;
+
+/** Somebody with an account. */
+export function userIn({ rooms }: OpenRooms, locale = 'en'): Promise<User> {
+  const email = `user-${++sequence}@example.com`;
+  return rooms.get(Accounts).register({ email, password: 'correct horse battery', locale });
+}
+
+/** A month for 9.99 without limits, but for what a test cares about. */
+export function tariffIn({ rooms }: OpenRooms, change: Partial<NewTariff> = {}): Promise<Tariff> {
+  return rooms.get(Tariffs).create(SYSTEM, {
+    name: `Tariff ${++sequence}`,
+    description: null,
+    durationDays: 30,
+    price: '9.99',
+    currency: 'USD',
+    deviceLimit: null,
+    trafficLimitGb: null,
+    rank: 0,
+    isActive: true,
+    storeProducts: [],
+    ...change,
+  });
 }

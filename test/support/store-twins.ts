@@ -197,14 +197,12 @@ export class PlaySubscriber implements Subscriber {
     const sale = { productId: MONTHLY, periodDays: PERIOD, accountToken };
     switch (deed) {
       case 'subscribe':
-      case 'try': {
+      case 'try':
         this.begin(store.subscribe({ ...sale, trial: deed === 'try' }));
         return;
-      }
-      case 'change plan': {
+      case 'change plan':
         this.begin(store.changePlan(token, { ...sale, productId: YEARLY, price: '59.99' }));
         return;
-      }
       case 'change plan later': {
         const { endsAt } = this;
         this.begin(store.changePlan(token, { ...sale, productId: YEARLY, price: '59.99', deferred: true }));
@@ -217,40 +215,28 @@ export class PlaySubscriber implements Subscriber {
         return;
       case 'recover':
         store.recover(token);
-        {
-          this.become('renewing', PERIOD);
-          return;
-        }
+        this.become('renewing', PERIOD);
+        return;
       case 'grace':
         store.grace(token);
-        {
-          this.become('grace');
-          return;
-        }
+        this.become('grace');
+        return;
       case 'hold':
         store.hold(token);
-        {
-          this.become('stopped');
-          return;
-        }
+        this.become('stopped');
+        return;
       case 'pause':
         store.pause(token);
-        {
-          this.become('stopped');
-          return;
-        }
+        this.become('stopped');
+        return;
       case 'cancel':
         store.cancel(token);
-        {
-          this.become('cancelled');
-          return;
-        }
+        this.become('cancelled');
+        return;
       case 'return':
         store.restart(token);
-        {
-          this.become('renewing');
-          return;
-        }
+        this.become('renewing');
+        return;
       case 'defer':
         this.endsAt += 2 * DAY_MS;
         store.defer(token, new Date(this.endsAt));
@@ -260,22 +246,16 @@ export class PlaySubscriber implements Subscriber {
         return;
       case 'expire':
         store.expire(token);
-        {
-          this.become('over');
-          return;
-        }
+        this.become('over');
+        return;
       case 'revoke':
         store.revoke(token);
-        {
-          this.become('over');
-          return;
-        }
+        this.become('over');
+        return;
       case 'void':
         store.voidOrder(store.orderOf(token));
-        {
-          this.become('over');
-          return;
-        }
+        this.become('over');
+        return;
       default:
         throw new Error(`What is "${deed}"?`);
     }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Enforcement } from '#peers';
 import { type Account, expectOk } from '../support/api.js';
-import { type Greeter, greetingThrough, openGreeter, type Place, settingsOf } from '../support/greeter.js';
+import { type Greeter, greetingThrough, HERE, openGreeter, settingsOf } from '../support/greeter.js';
 import { Machine } from '../support/namespaces.js';
 import { poll } from '../support/service.js';
 import { lackOfHosts } from '../support/ssh-host.js';
@@ -20,13 +20,6 @@ if (lack !== undefined) {
 
 /** A client that was cut off tries again by itself; 8 to 13 s were seen. */
 const LIMIT_MS = 30_000;
-const PLACE: Place = {
-  region: 'default',
-  inside: '10.8.0.1',
-  subnet: '10.8.0.0/22',
-  outside: '192.0.2.1',
-  client: '192.0.2.2',
-};
 
 (lack === undefined ? describe : describe.skip)('a tunnel that was bought in the App Store', () => {
   let greeter: Greeter;
@@ -35,8 +28,8 @@ const PLACE: Place = {
 
   beforeAll(async () => {
     client = await Machine.make();
-    greeter = await openGreeter(PLACE, client);
-    stores = await TestStores.start(settingsOf(greeter, PLACE));
+    greeter = await openGreeter(HERE, client);
+    stores = await TestStores.start(settingsOf(greeter, HERE));
   });
 
   afterAll(async () => {
@@ -71,24 +64,24 @@ const PLACE: Place = {
   }
 
   function carries(): Promise<string> {
-    return poll(() => greetingThrough(client, PLACE), LIMIT_MS);
+    return poll(() => greetingThrough(client, HERE), LIMIT_MS);
   }
 
   function isCutOff(): Promise<true> {
-    return poll(async () => ((await greetingThrough(client, PLACE)) === undefined ? true : undefined), LIMIT_MS);
+    return poll(async () => ((await greetingThrough(client, HERE)) === undefined ? true : undefined), LIMIT_MS);
   }
 
   it('carries traffic, stops with the refund, and goes on by the same config when the refund is reversed', async () => {
     const { apple } = stores;
     const { user, purchase, config } = await buy();
     await connectWith(config);
-    expect(await carries()).toBe(PLACE.region);
+    expect(await carries()).toBe(HERE.region);
 
     await stores.deliverApple(apple.refund(purchase));
     await isCutOff();
 
     await stores.deliverApple(apple.reverseRefund(purchase));
-    expect(await carries()).toBe(PLACE.region);
+    expect(await carries()).toBe(HERE.region);
     expect(await configOf(user)).toBe(config);
     await disconnect();
   });
@@ -97,13 +90,13 @@ const PLACE: Place = {
     const { api, apple } = stores;
     const { user, purchase, config } = await buy();
     await connectWith(config);
-    expect(await carries()).toBe(PLACE.region);
+    expect(await carries()).toBe(HERE.region);
 
     api.clock.advance({ days: 30, hours: 1 });
     await stores.tellApple(apple.failToRenew(purchase, { grace: 6 }));
     await api.app.get(Enforcement).run();
     expect(await stores.subscription(user)).toMatchObject({ state: 'grace', status: 'active' });
-    expect(await carries()).toBe(PLACE.region);
+    expect(await carries()).toBe(HERE.region);
 
     api.clock.advance({ days: 6 });
     await stores.deliverApple(apple.expireGrace(purchase));

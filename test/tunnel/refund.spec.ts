@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { expectOk } from '../support/api.js';
-import { type Greeter, openGreeter, type Place, settingsOf } from '../support/greeter.js';
+import { type Greeter, HERE, openGreeter, settingsOf } from '../support/greeter.js';
 import { Machine } from '../support/namespaces.js';
 import { lackOfHosts } from '../support/ssh-host.js';
 import { MONTHLY, TestStores } from '../support/stores.js';
@@ -16,13 +16,6 @@ if (lack !== undefined) {
 const REFUNDS = Number(process.env['BENCH_REFUNDS'] ?? 100);
 /** The promise is 2 s in 99 of 100 cases. A machine may have a bad day, so the figures are printed and this is the limit here. */
 const LIMIT_SECONDS = 30;
-const PLACE: Place = {
-  region: 'default',
-  inside: '10.8.0.1',
-  subnet: '10.8.0.0/22',
-  outside: '192.0.2.1',
-  client: '192.0.2.2',
-};
 
 (lack === undefined ? describe : describe.skip)('a refund', () => {
   let client: Machine;
@@ -31,8 +24,8 @@ const PLACE: Place = {
 
   beforeAll(async () => {
     client = await Machine.make();
-    greeter = await openGreeter(PLACE, client);
-    stores = await TestStores.start(settingsOf(greeter, PLACE));
+    greeter = await openGreeter(HERE, client);
+    stores = await TestStores.start(settingsOf(greeter, HERE));
   });
 
   afterAll(async () => {

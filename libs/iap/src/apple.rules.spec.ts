@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { type StorePayment } from '#payments';
 import {
   appleFacts,
   appleRenewal,
@@ -10,7 +11,6 @@ import {
 import { type AppleFacts, type AppleTransaction } from './apple-facts.js';
 import { currentOf, deriveApple, mergeApple, NOTHING_OF_APPLE, paymentsOfApple } from './apple.rules.js';
 import { type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
 
 const bought = appleTransaction();
 const renewed = appleTransaction({

@@ -1,10 +1,10 @@
 import { addDays, DAY_MS, type Money } from '#kernel';
+import { type StorePayment } from '#payments';
 import { moneyOfParts, partsOfMoney, shareOf } from './amount.rules.js';
 import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
 import { later, mergeById } from './facts.rules.js';
-import { NOTHING_BOUGHT } from './standing.rules.js';
 import { type Catalogue, type ProductTerms, type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
+import { NOTHING_BOUGHT } from './standing.rules.js';
 
 /** All of it, in thousandths of a percent. */
 const WHOLE = 100_000;

@@ -74,8 +74,12 @@ export class Asking implements StoreKeeper, OnModuleInit {
     return asking;
   }
 
-  /** Asks about all purchases that may still change, whatever is known. For an operator: `cli stores reconcile`. */
-  async askAll(questions: readonly Question[], options: AskOptions, until = Number.POSITIVE_INFINITY): Promise<void> {
+  /** Asks about purchases that are leased, some at a time; what has had no turn by `until` (of `performance.now()`) stays due. */
+  private async askAll(
+    questions: readonly Question[],
+    options: AskOptions,
+    until = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     const left = [...questions];
     const work = async (): Promise<void> => {
       for (let next = left.shift(); next !== undefined; next = left.shift()) {
@@ -103,7 +107,7 @@ export class Asking implements StoreKeeper, OnModuleInit {
     return ended;
   }
 
-  /** Asks Play about a token that somebody presents. Null = Play does not know it. */
+  /** Asks Play about a token that somebody presents. `unknown`: it is none of this app's; `gone`: Play has forgotten it. */
   async redeemToken(purchaseToken: string, options: AskOptions): Promise<Learnt | 'unknown' | 'gone'> {
     const seq = await this.repository.nextQuestion();
     const answer = await this.google.purchase(purchaseToken, seq);

@@ -2,9 +2,9 @@ import { JwtService } from '@nestjs/jwt';
 import { createPrivateKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Logger } from 'pino';
-import { addSeconds, type Clock, codeOf, DomainError } from '#kernel';
+import { addSeconds, type Clock, codeOf } from '#kernel';
 import { type GoogleSettings } from '#platform';
-import { CALL_LIMIT_MS, failureOf, unavailable } from './google-failure.js';
+import { CALL_LIMIT_MS, exchanged, unavailable } from './google-exchange.js';
 import { at, integer, text } from './google-json.rules.js';
 import { type StoreMetrics } from './store.metrics.js';
 
@@ -62,16 +62,14 @@ export class GoogleAccess {
 
   private async ask(): Promise<string> {
     const account = await this.opened();
-    const began = performance.now();
-    let status = 'network';
-    try {
+    return exchanged('token', this.metrics, async (tell) => {
       const response = await fetch(account.tokenUrl, {
         method: 'POST',
         body: new URLSearchParams({ grant_type: GRANT, assertion: this.assertionOf(account) }),
         redirect: 'error',
         signal: AbortSignal.timeout(CALL_LIMIT_MS),
       });
-      status = String(response.status);
+      tell(response.status);
       const answer = parsed(await response.text());
       if (response.status === 429 || response.status >= 500) throw unavailable('status');
       if (!response.ok) {
@@ -82,14 +80,7 @@ export class GoogleAccess {
         throw unavailable('refused');
       }
       return this.keep(answer);
-    } catch (error) {
-      if (error instanceof DomainError) throw error;
-      const failure = failureOf(error);
-      status = failure;
-      throw unavailable(failure);
-    } finally {
-      this.metrics.asked('google', 'token', status, (performance.now() - began) / 1000);
-    }
+    });
   }
 
   private keep(answer: unknown): string {

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { type Logger } from 'pino';
 import { addSeconds, Clock, DomainError } from '#kernel';
 import { type GoogleSettings, LOG, Settings, UnitOfWork } from '#platform';
-import { CALL_LIMIT_MS, failureOf, unavailable } from './google-failure.js';
+import { CALL_LIMIT_MS, exchanged, unavailable } from './google-exchange.js';
 import { at, integer, isObject, text } from './google-json.rules.js';
 import { StoreMetrics } from './store.metrics.js';
 
@@ -92,26 +92,16 @@ export class GooglePush {
   }
 
   private async look({ certificatesUrl }: GoogleSettings): Promise<void> {
-    const began = performance.now();
     this.lookedAt = this.clock.now();
-    let status = 'network';
-    try {
+    await exchanged('certificates', this.metrics, async (tell) => {
       const response = await fetch(certificatesUrl, { redirect: 'error', signal: AbortSignal.timeout(CALL_LIMIT_MS) });
-      status = String(response.status);
+      tell(response.status);
       if (!response.ok) throw unavailable('status');
-      const answer = await response.text();
-      const checks = readCertificates(answer);
+      const checks = readCertificates(await response.text());
       if (checks === undefined) throw unavailable('answer');
       this.checks = checks;
       this.freshUntil = addSeconds(this.lookedAt, ageOf(response.headers));
-    } catch (error) {
-      if (error instanceof DomainError) throw error;
-      const failure = failureOf(error);
-      status = failure;
-      throw unavailable(failure);
-    } finally {
-      this.metrics.asked('google', 'certificates', status, (performance.now() - began) / 1000);
-    }
+    });
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { type StorePayment } from '#payments';
 import {
   catalogue,
   day,
@@ -11,7 +12,6 @@ import {
 import { type GoogleFacts, type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
 import { deriveGoogle, mergeGoogle, NOTHING_OF_GOOGLE, paymentsOfGoogle } from './google.rules.js';
 import { type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
 
 const KEY = 'a1b2c3d4';
 const LEARNT_AT = day(1);

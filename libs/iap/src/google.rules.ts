@@ -1,4 +1,5 @@
 import { addDays, addSeconds } from '#kernel';
+import { type StorePayment } from '#payments';
 import { type SubscriptionState } from '#subscriptions';
 import { later, mergeById } from './facts.rules.js';
 import {
@@ -9,7 +10,6 @@ import {
   type GoogleVoid,
 } from './google-facts.js';
 import { type Catalogue, type ProductTerms, type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
 import { NOTHING_BOUGHT } from './standing.rules.js';
 
 /**

@@ -13,7 +13,7 @@ import {
   readSubscription,
   readVoided,
 } from './google-answer.rules.js';
-import { CALL_LIMIT_MS, failureOf, unavailable } from './google-failure.js';
+import { CALL_LIMIT_MS, exchanged, unavailable } from './google-exchange.js';
 import { at, isObject, items, text } from './google-json.rules.js';
 import { tokenKey } from './store.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -253,9 +253,7 @@ export class GoogleStorefront {
   }
 
   private async exchange(op: string, call: Call, api: Play, packageName: string, token: string): Promise<Answer> {
-    const began = performance.now();
-    let status = 'network';
-    try {
+    return exchanged(op, this.metrics, async (tell) => {
       const response = await call(api, packageName, {
         headers: { Authorization: `Bearer ${token}` },
         timeout: CALL_LIMIT_MS,
@@ -265,18 +263,11 @@ export class GoogleStorefront {
         // A thrown status would carry the whole request, tokens and all.
         validateStatus: () => true,
       });
-      status = String(response.status);
+      tell(response.status);
       if (response.status === 429 || (response.status === 403 && says(response, QUOTA)))
         throw this.silenced(response.headers);
       return response;
-    } catch (error) {
-      if (error instanceof DomainError) throw error;
-      const failure = failureOf(error);
-      status = failure;
-      throw unavailable(failure);
-    } finally {
-      this.metrics.asked('google', op, status, (performance.now() - began) / 1000);
-    }
+    });
   }
 
   /** What is no answer to the question is thrown. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DAY_MS } from '#kernel';
+import { type StorePayment } from '#payments';
 import { APPLE_DEEDS, AppStoreLife } from '../../../test/histories/app-store-life.js';
 import { PLAY_DEEDS, PlayLife } from '../../../test/histories/play-life.js';
 import {
@@ -19,7 +20,6 @@ import { mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
 import { type GoogleFacts } from './google-facts.js';
 import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { type Facts, type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
 import { derive, paymentsOf } from './purchase.rules.js';
 
 const RUNS = { numRuns: 400 };

@@ -1,7 +1,7 @@
+import { type StorePayment } from '#payments';
 import { deriveApple, paymentsOfApple } from './apple.rules.js';
 import { deriveGoogle, paymentsOfGoogle } from './google.rules.js';
 import { type Catalogue, type Facts, type Standing } from './purchase.js';
-import { type StorePayment } from '#payments';
 
 /** What follows from the facts at an instant: nothing but facts, terms and time decides it. */
 export function derive(facts: Facts, catalogue: Catalogue, at: Date): Standing {

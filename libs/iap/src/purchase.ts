@@ -1,5 +1,5 @@
 import { type Money } from '#kernel';
-import { type SubscriptionState } from '#subscriptions';
+import { type StoreStanding, type SubscriptionState } from '#subscriptions';
 import { type StoreProductKind, type StoreProvider } from '#tariffs';
 import { type AppleFacts } from './apple-facts.js';
 import { type GoogleFacts } from './google-facts.js';
@@ -29,28 +29,15 @@ export interface ProductTerms {
 /** The terms of a product; null while no tariff has it. `basePlanId` is Google's. */
 export type Catalogue = (productId: string, basePlanId: string | null) => ProductTerms | null;
 
-/** What follows from the facts at an instant. */
-export interface Standing {
-  readonly state: SubscriptionState;
+/** What follows from the facts at an instant: the subscription that it amounts to, as far as it amounts to one. */
+export interface Standing extends Omit<StoreStanding, 'source' | 'tariffId' | 'startedAt' | 'endedAt'> {
   /** Null = the product belongs to no tariff, so nothing is granted. */
   readonly tariffId: number | null;
   readonly productId: string | null;
   readonly basePlanId: string | null;
   readonly startedAt: Date | null;
-  /** When the period that is paid for began. */
-  readonly periodStartedAt: Date | null;
   /** Until when it is paid; null = for life, or never was. */
   readonly endsAt: Date | null;
-  /** Until when it grants access, if its state does: the end, or later by grace. Null = for life. */
-  readonly accessUntil: Date | null;
-  readonly graceUntil: Date | null;
-  readonly autoRenewing: boolean;
-  readonly isTrial: boolean;
-  readonly cancelledAt: Date | null;
-  /** What it will be from the next renewal on. */
-  readonly pendingTariffId: number | null;
-  /** Why it ended, in a word of the store's. */
-  readonly endedReason: string | null;
 }
 
 /** A purchase, as an administrator is shown it. */

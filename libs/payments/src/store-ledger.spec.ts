@@ -4,7 +4,7 @@ import { Accounts } from '#auth';
 import { addDays } from '#kernel';
 import { Metrics, SYSTEM, UnitOfWork } from '#platform';
 import { Tariffs } from '#tariffs';
-import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
+import { type OpenRooms, openRooms, tariffIn } from '../../../test/support/rooms.js';
 import { PaymentsModule } from './payments.module.js';
 import { Payments } from './payments.service.js';
 import { type PaidPurchase, type StorePayment } from './store-payment.js';
@@ -210,18 +210,7 @@ describe('the payments of a purchase', () => {
   it('get their tariff once the product has one', async () => {
     const of = purchase();
     const one = payment();
-    const tariff = await open.rooms.get(Tariffs).create(SYSTEM, {
-      name: 'Mapped later',
-      description: null,
-      durationDays: 30,
-      price: '9.99',
-      currency: 'USD',
-      deviceLimit: null,
-      trafficLimitGb: null,
-      rank: 0,
-      isActive: true,
-      storeProducts: [],
-    });
+    const tariff = await tariffIn(open, { name: 'Mapped later' });
     await record(of, [one]);
     await record(of, [{ ...one, tariffId: tariff.id }]);
     expect(await ledger.latest(of.id)).toMatchObject({ tariffId: tariff.id });

@@ -1,5 +1,6 @@
-/** More than this many, and more than this share of what runs, is no ordinary minute. */
-const BRAKE_COUNT = 20;
+/** So many may end at once, however few run: what runs need not be counted for them. */
+export const UNSUSPICIOUS = 20;
+/** More than that, and more than this share of what runs, is no ordinary minute. */
 const BRAKE_SHARE = 0.05;
 
 /**
@@ -7,5 +8,5 @@ const BRAKE_SHARE = 0.05;
  * that was restored. `running` counts what is about to end too.
  */
 export function isTooMany(ending: number, running: number): boolean {
-  return ending > BRAKE_COUNT && ending > running * BRAKE_SHARE;
+  return ending > UNSUSPICIOUS && ending > running * BRAKE_SHARE;
 }

@@ -23,14 +23,22 @@ export interface EndedSubscription {
 export class EndingsRepository {
   constructor(private readonly uow: UnitOfWork) {}
 
-  /** How much is over by `now`, and how much grants access at all. */
-  async count(now: Date): Promise<{ readonly due: number; readonly running: number }> {
-    const [row] = await this.uow.manager.query<{ due: number; running: number }[]>(
-      `SELECT count(*) FILTER (WHERE access_until <= $1)::int AS due, count(*)::int AS running
-       FROM user_tariffs WHERE state = ANY($2)`,
-      [now, GRANTING_STATES],
+  /** How many are over by `now`. */
+  async countDue(now: Date): Promise<number> {
+    const [row] = await this.uow.manager.query<{ due: number }[]>(
+      `SELECT count(*)::int AS due FROM user_tariffs WHERE state = ANY($1) AND access_until <= $2`,
+      [GRANTING_STATES, now],
     );
-    return row ?? { due: 0, running: 0 };
+    return row?.due ?? 0;
+  }
+
+  /** How many grant access, those that are over included: looks at all of them. */
+  async countRunning(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ running: number }[]>(
+      `SELECT count(*)::int AS running FROM user_tariffs WHERE state = ANY($1)`,
+      [GRANTING_STATES],
+    );
+    return row?.running ?? 0;
   }
 
   /** What is over by `now`, from an id on, in the order of ids. */

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { AccessChanges } from '#auth';
 import { DatabaseClock, LOG, UnitOfWork } from '#platform';
-import { isTooMany } from './ending.rules.js';
+import { isTooMany, UNSUSPICIOUS } from './ending.rules.js';
 import { EndingsRepository } from './endings.repository.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 
@@ -58,18 +58,22 @@ export class Endings {
     const now = await this.clock.now();
     const purchases = await this.repository.duePurchases(now, MOST_ASKED);
     if (purchases.length > 0) await this.stores?.askBeforeEnding(purchases, now);
-    const { due, running } = await this.repository.count(now);
-    if (!force && isTooMany(due, running)) {
-      this.log.error(
-        { due, running },
-        'too many subscriptions would end at once: nothing was ended. If it is right: cli enforce-access --force',
-      );
-      return { ended: 0, held: due, backlog: due };
+    const due = await this.repository.countDue(now);
+    if (!force && due > UNSUSPICIOUS) {
+      const running = await this.repository.countRunning();
+      if (isTooMany(due, running)) return this.hold(due, running);
     }
     if (due === 0) return { ended: 0, held: null, backlog: 0 };
     const ended = await this.endAll(now);
-    const left = await this.repository.count(now);
-    return { ended, held: null, backlog: left.due };
+    return { ended, held: null, backlog: await this.repository.countDue(now) };
+  }
+
+  private hold(due: number, running: number): EndingsReport {
+    this.log.error(
+      { due, running },
+      'too many subscriptions would end at once: nothing was ended. If it is right: cli enforce-access --force',
+    );
+    return { ended: 0, held: due, backlog: due };
   }
 
   private async endAll(now: Date): Promise<number> {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DataSource } from 'typeorm';
-import { AccessChanges, Accounts, type User } from '#auth';
+import { AccessChanges, type User } from '#auth';
 import { addDays } from '#kernel';
 import { Outbox, UnitOfWork, SYSTEM } from '#platform';
-import { type Tariff, Tariffs } from '#tariffs';
-import { type OpenRooms, openInstance, openRooms } from '../../../test/support/rooms.js';
+import { type Tariff } from '#tariffs';
+import { type OpenRooms, openInstance, openRooms, tariffIn, userIn } from '../../../test/support/rooms.js';
 import { type ReceivedMail, SmtpSink } from '../../../test/support/smtp-sink.js';
 import { until } from '../../../test/support/until.js';
 import { dueReminder } from './reminder.rules.js';
@@ -19,7 +19,6 @@ import { Subscriptions } from './subscriptions.service.js';
 let sink: SmtpSink;
 let open: OpenRooms;
 let subscriptions: Subscriptions;
-let sequence = 0;
 
 beforeAll(async () => {
   sink = await SmtpSink.start();
@@ -37,26 +36,8 @@ afterAll(async () => {
   await sink.stop();
 });
 
-function user(locale = 'en'): Promise<User> {
-  const email = `user-${++sequence}@example.com`;
-  return open.rooms.get(Accounts).register({ email, password: 'correct horse battery', locale });
-}
-
-function tariff(change: Partial<Tariff> = {}): Promise<Tariff> {
-  return open.rooms.get(Tariffs).create(SYSTEM, {
-    name: `Tariff ${++sequence}`,
-    description: null,
-    durationDays: 30,
-    price: '9.99',
-    currency: 'USD',
-    deviceLimit: null,
-    trafficLimitGb: null,
-    rank: 0,
-    isActive: true,
-    storeProducts: [],
-    ...change,
-  });
-}
+const user = (locale?: string): Promise<User> => userIn(open, locale);
+const tariff = (change?: Partial<Tariff>): Promise<Tariff> => tariffIn(open, change);
 
 /** A user with a subscription that began now, of so many days. */
 async function subscriber(durationDays: number, locale?: string): Promise<{ someone: User; held: Subscription }> {

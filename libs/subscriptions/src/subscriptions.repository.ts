@@ -24,12 +24,15 @@ export interface StoreStanding {
   /** When the period that is paid for began: traffic is counted from there. */
   readonly periodStartedAt: Date | null;
   readonly endedAt: Date | null;
+  /** Until when it grants access, if its state does: the end, or later by grace. Null = for life. */
   readonly accessUntil: Date | null;
   readonly graceUntil: Date | null;
   readonly autoRenewing: boolean;
   readonly isTrial: boolean;
   readonly cancelledAt: Date | null;
+  /** What it will be from the next renewal on. */
   readonly pendingTariffId: number | null;
+  /** Why it ended, in a word of the store's. */
   readonly endedReason: string | null;
 }
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DataSource } from 'typeorm';
-import { AccessChanges, Accounts, type User } from '#auth';
+import { AccessChanges, type User } from '#auth';
 import { addDays } from '#kernel';
 import { SYSTEM, UnitOfWork } from '#platform';
-import { type Tariff, Tariffs } from '#tariffs';
-import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
+import { type Tariff } from '#tariffs';
+import { type OpenRooms, openRooms, tariffIn, userIn } from '../../../test/support/rooms.js';
 import { SUBSCRIPTION_STATES } from './subscription.js';
 import { SubscriptionsModule } from './subscriptions.module.js';
 import { type PaidPeriod, Subscriptions } from './subscriptions.service.js';
@@ -13,7 +13,6 @@ import { type PaidPeriod, Subscriptions } from './subscriptions.service.js';
 let open: OpenRooms;
 let subscriptions: Subscriptions;
 const announced: number[] = [];
-let sequence = 0;
 
 beforeAll(async () => {
   open = await openRooms([SubscriptionsModule]);
@@ -25,26 +24,8 @@ beforeAll(async () => {
 });
 afterAll(() => open.close());
 
-function user(): Promise<User> {
-  const email = `user-${++sequence}@example.com`;
-  return open.rooms.get(Accounts).register({ email, password: 'correct horse battery', locale: 'en' });
-}
-
-function tariff(change: Partial<Tariff> = {}): Promise<Tariff> {
-  return open.rooms.get(Tariffs).create(SYSTEM, {
-    name: `Tariff ${++sequence}`,
-    description: null,
-    durationDays: 30,
-    price: '9.99',
-    currency: 'USD',
-    deviceLimit: null,
-    trafficLimitGb: null,
-    rank: 0,
-    isActive: true,
-    storeProducts: [],
-    ...change,
-  });
-}
+const user = (): Promise<User> => userIn(open);
+const tariff = (change?: Partial<Tariff>): Promise<Tariff> => tariffIn(open, change);
 
 function pay(userId: number, tariffId: number): ReturnType<Subscriptions['grantPaid']> {
   return open.rooms.get(UnitOfWork).run(() => subscriptions.grantPaid(userId, tariffId));

@@ -1,4 +1,5 @@
 import { DomainError } from '#kernel';
+import { type StoreMetrics } from './store.metrics.js';
 
 /**
  * Why Google gave no answer: nobody there, too late, a status that asks to come again, an answer that is not Google's, too many
@@ -19,8 +20,31 @@ export function unavailable(kind: GoogleFailure, retryAfterSeconds = RETRY_SECON
   return new DomainError('store_unavailable', { params: { kind }, retryAfterSeconds });
 }
 
+/**
+ * Times and counts one exchange with Google, and says in our words why there was no answer. `exchange` tells the status as soon as
+ * there is one.
+ */
+export async function exchanged<T>(
+  op: string,
+  metrics: StoreMetrics,
+  exchange: (tell: (status: number) => void) => Promise<T>,
+): Promise<T> {
+  const began = performance.now();
+  let status = 'network';
+  try {
+    return await exchange((code) => (status = String(code)));
+  } catch (error) {
+    if (error instanceof DomainError) throw error;
+    const failure = failureOf(error);
+    status = failure;
+    throw unavailable(failure);
+  } finally {
+    metrics.asked('google', op, status, (performance.now() - began) / 1000);
+  }
+}
+
 /** Which of them a thrown error of fetch is. */
-export function failureOf(thrown: unknown): 'timeout' | 'network' {
+function failureOf(thrown: unknown): 'timeout' | 'network' {
   const names = [nameOf(thrown), nameOf(causeOf(thrown))];
   return names.some((name) => name === 'TimeoutError' || name === 'AbortError') ? 'timeout' : 'network';
 }
