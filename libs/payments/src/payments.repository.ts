@@ -37,11 +37,16 @@ const OF_ALL = {
  * oldest of the others takes its place.
  */
 const PASS_ON_LIFETIME = `
-  UPDATE payments SET period_end = NULL
+  UPDATE payments SET period_start = $2, period_end = NULL
   WHERE id = (
     SELECT min(id) FROM payments
     WHERE subscription_id = $1 AND status = 'completed' AND period_end = period_start)
   RETURNING id`;
+/** Periods of the same subscription that begin where another ended, or later, begin earlier now. What bought nothing has none. */
+const MOVE_FORWARD = `
+  UPDATE payments SET period_start = period_start - make_interval(secs => $3::float8 / 1000),
+    period_end = period_end - make_interval(secs => $3::float8 / 1000)
+  WHERE subscription_id = $1 AND status = 'completed' AND period_start >= $2 AND period_end IS DISTINCT FROM period_start`;
 const COUNT_OF_USER = {
   name: 'payment_count_of_user',
   text: 'SELECT count(*)::int AS total FROM payments WHERE user_id = $1',
@@ -104,10 +109,18 @@ export class PaymentsRepository {
     return this.uow.repository(PaymentEntity).findOneBy({ provider, providerPaymentId, kind: 'manual' });
   }
 
-  /** Lets a subscription for life rest on another payment for it, as if that one had bought it; false when there is none. */
-  async passOnLifetime(subscriptionId: number): Promise<boolean> {
-    const [passed] = await this.uow.manager.query<[{ id: number }[], number]>(PASS_ON_LIFETIME, [subscriptionId]);
+  /**
+   * Lets a subscription that is for life from an instant on rest on another payment for it, as if that one had bought it; false when
+   * there is none.
+   */
+  async passOnLifetime(subscriptionId: number, from: Date): Promise<boolean> {
+    const [passed] = await this.uow.manager.query<[{ id: number }[], number]>(PASS_ON_LIFETIME, [subscriptionId, from]);
     return passed.length > 0;
+  }
+
+  /** Moves the periods that follow one of a subscription, from an instant on, forward by some milliseconds. */
+  async moveForward(subscriptionId: number, from: Date, ms: number): Promise<void> {
+    await this.uow.manager.query(MOVE_FORWARD, [subscriptionId, from, ms]);
   }
 
   /** @throws DomainError payment_already_recorded */

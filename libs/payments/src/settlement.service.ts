@@ -37,8 +37,10 @@ export class Settlement {
     const { id, userId, amount, subscriptionId, periodStart, periodEnd } = payment;
     await this.repository.update(id, { status: 'refunded', refundedAmount: amount, refundedAt: this.clock.now() });
     if (subscriptionId === null || periodStart === null) return;
-    const goesOn = periodEnd === null && (await this.repository.passOnLifetime(subscriptionId));
+    const goesOn = periodEnd === null && (await this.repository.passOnLifetime(subscriptionId, periodStart));
     if (goesOn) return;
-    await this.subscriptions.takeBack(userId, { subscriptionId, startedAt: periodStart, endedAt: periodEnd });
+    const period = { subscriptionId, startedAt: periodStart, endedAt: periodEnd };
+    const movedMs = await this.subscriptions.takeBack(userId, period);
+    if (movedMs > 0 && periodEnd !== null) await this.repository.moveForward(subscriptionId, periodEnd, movedMs);
   }
 }

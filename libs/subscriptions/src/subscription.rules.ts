@@ -144,15 +144,23 @@ export function withoutPeriod(
   return end === null || end > at ? { state: subscription.state, endedAt: end } : { state: 'refunded', endedAt: at };
 }
 
+/**
+ * How much of a period lies ahead at an instant, in milliseconds: everything that was paid for after it begins earlier by as much once
+ * the period is taken back. 0 for one without an end: nothing comes after it.
+ */
+export function timeAhead(period: { readonly startedAt: Date; readonly endedAt: Date | null }, at: Date): number {
+  if (period.endedAt === null) return 0;
+  return Math.max(0, period.endedAt.getTime() - Math.max(period.startedAt.getTime(), at.getTime()));
+}
+
 function endWithout(
   end: Date | null,
   period: { readonly startedAt: Date; readonly endedAt: Date | null },
   at: Date,
 ): Date | null {
-  const from = Math.max(period.startedAt.getTime(), at.getTime());
-  if (period.endedAt === null) return new Date(from);
+  if (period.endedAt === null) return new Date(Math.max(period.startedAt.getTime(), at.getTime()));
   if (end === null) return null;
-  return new Date(end.getTime() - Math.max(0, period.endedAt.getTime() - from));
+  return new Date(end.getTime() - timeAhead(period, at));
 }
 
 /** Orders by end, no end being the latest of all. */

@@ -3,7 +3,14 @@ import { Clock, DomainError, isFree } from '#kernel';
 import { type Actor, Audit, UnitOfWork } from '#platform';
 import { AccessChanges, Users } from '#auth';
 import { type Tariff, Tariffs } from '#tariffs';
-import { endOfPeriod, entitlementOf, grantsAccess, shownSubscription, withoutPeriod } from './subscription.rules.js';
+import {
+  endOfPeriod,
+  entitlementOf,
+  grantsAccess,
+  shownSubscription,
+  timeAhead,
+  withoutPeriod,
+} from './subscription.rules.js';
 import { type Entitlement, type Subscription, type SubscriptionSource } from './subscription.js';
 import { type FollowingRow, type StoreStanding, SubscriptionsRepository } from './subscriptions.repository.js';
 
@@ -172,15 +179,19 @@ export class Subscriptions {
 
   /**
    * The money for a period was given back: what still lies ahead of it is cut off, and access ends at once when nothing else was
-   * paid for. The caller makes sure, in the same transaction, that one payment is taken back once.
+   * paid for. The caller makes sure, in the same transaction, that one payment is taken back once. Returns by how many milliseconds
+   * the periods after this one moved forward: the caller moves the payments for them along, or a later refund would count from where
+   * they no longer are.
    */
-  async takeBack(userId: number, period: PaidPeriod): Promise<void> {
+  async takeBack(userId: number, period: PaidPeriod): Promise<number> {
     this.uow.assertOpen();
     await this.users.lock(userId);
     const subscription = (await this.repository.ofUser(userId)).find(({ id }) => id === period.subscriptionId);
-    if (subscription === undefined) return;
-    const left = withoutPeriod(subscription, period, this.clock.now());
-    if (left === null) return;
+    const now = this.clock.now();
+    if (subscription === undefined || !grantsAccess(subscription, now)) return 0;
+    const movedMs = timeAhead(period, now);
+    const left = withoutPeriod(subscription, period, now);
+    if (left === null) return movedMs;
     await this.repository.cutTo(subscription.id, left);
     await this.repository.remember([
       {
@@ -193,6 +204,7 @@ export class Subscriptions {
       },
     ]);
     await this.changes.announce(userId);
+    return movedMs;
   }
 
   private async running(userId: number): Promise<readonly Subscription[]> {

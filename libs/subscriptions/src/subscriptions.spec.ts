@@ -106,7 +106,7 @@ describe('a payment made by hand', () => {
 });
 
 describe('a payment that is given back', () => {
-  const takeBack = (userId: number, period: PaidPeriod): Promise<void> =>
+  const takeBack = (userId: number, period: PaidPeriod): Promise<number> =>
     open.rooms.get(UnitOfWork).run(() => subscriptions.takeBack(userId, period));
   const history = (id: number): Promise<object[]> =>
     open.rooms
