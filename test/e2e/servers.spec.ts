@@ -159,7 +159,6 @@ describe('POST /admin/servers', () => {
     ['subnet6', { subnet6: 'fd00::' }],
     ['capacity', { capacity: 0 }],
     ['capacity', { capacity: 1.5 }],
-    ['dns', { dns: [] }],
     ['dns', { dns: ['resolver'] }],
     ['dns', { dns: ['fe80::1%eth0'] }],
     ['dns', { dns: '1.1.1.1' }],
@@ -397,11 +396,28 @@ describe('PUT /admin/servers/{id}', () => {
     expect((await get(before.id)).body).toEqual(body);
   });
 
-  it('takes a country, an IPv6 subnet and a capacity away where they are null, and only then', async () => {
+  it('takes a country, an IPv6 subnet and a capacity away where `clear` names them, and only then (I2)', async () => {
     const before = await added({ country: 'DE', capacity: 5, subnet6: 'fd00:5::/64' });
     expect((await put(before.id, { mtu: 1400 })).body).toMatchObject({ country: 'DE', capacity: 5 });
     const none = { country: null, capacity: null, subnet6: null };
-    expect((await put(before.id, none)).body).toEqual({ ...before, ...none, mtu: 1400, max_peers: 253 });
+    expect((await put(before.id, { ...none, dns: [], clear: [] })).body).toEqual({ ...before, mtu: 1400 });
+    expect((await put(before.id, { clear: Object.keys(none) })).body).toEqual({
+      ...before,
+      ...none,
+      mtu: 1400,
+      max_peers: 253,
+    });
+  });
+
+  it.each([
+    [{ clear: ['endpoint'] }, 'clear'],
+    [{ clear: 'country' }, 'clear'],
+    [{ clear: [null] }, 'clear'],
+    [{ clear: ['country'], country: 'FR' }, 'country'],
+  ])('refuses to clear what cannot be, or is given as well: %j (I2)', async (change, field) => {
+    const { id } = await added({ country: 'DE' });
+    expect(await put(id, change)).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', field] }] } });
+    expect((await get(id)).body.country).toBe('DE');
   });
 
   it('keeps the IPv6 subnet while a device has an address of it', async () => {
@@ -409,10 +425,10 @@ describe('PUT /admin/servers/{id}', () => {
     const account = await api.subscriber(admin);
     const { body } = await api.post('/vpn_peers/self', { region }, account.token);
     expect(body.wg_ip6).not.toBeNull();
-    expect(await put(id, { subnet6: null })).toMatchObject({ status: 409, body: { code: 'server_in_use' } });
-    expectOk(await put(id, { capacity: null, country: null }));
+    expect(await put(id, { clear: ['subnet6'] })).toMatchObject({ status: 409, body: { code: 'server_in_use' } });
+    expectOk(await put(id, { clear: ['capacity', 'country'] }));
     expectOk(await api.delete(`/vpn_peers/${body.id}`, account.token));
-    expect((await put(id, { subnet6: null })).body.subnet6).toBeNull();
+    expect((await put(id, { clear: ['subnet6'] })).body.subnet6).toBeNull();
   });
 
   it('moves an empty server into another subnet, and its pool with it', async () => {

@@ -99,6 +99,37 @@ describe('POST /tariffs/', () => {
       { loc: ['body', 'store_products', 1, 'provider'], type: 'type_error.enum' },
     ]);
   });
+
+  it.each([{ provider: null, product_id: 'x' }, { product_id: 'x' }, { provider: [], product_id: 'x' }])(
+    'names a provider that is missing in a list: %j (A2)',
+    async (product) => {
+      for (const path of ['', '/store_products']) {
+        const id = await api.tariff(admin);
+        const answer = await api.put(`/tariffs/${id}${path}`, { store_products: [product] }, admin.token);
+        expect(answer).toMatchObject({
+          status: 422,
+          body: { detail: [{ loc: ['body', 'store_products', 0, 'provider'] }] },
+        });
+      }
+    },
+  );
+
+  it.each([[[[]]], [['x']], [[null]], [[[{ provider: 'apple', product_id: 'x' }]]]])(
+    'refuses a list of what is no object: %j (A2)',
+    async (store_products) => {
+      const answer = await api.post('/tariffs/', { name: 'X', price: 1, store_products }, admin.token);
+      expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'store_products'] }] } });
+    },
+  );
+
+  it('takes as many characters outside the basic plane as inside it (A9)', async () => {
+    const longest = '😀'.repeat(100);
+    expect((await api.post('/tariffs/', { name: longest, price: 1 }, admin.token)).body.name).toBe(longest);
+    expect(await api.post('/tariffs/', { name: `${longest}!`, price: 1 }, admin.token)).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ['body', 'name'], type: 'value_error.any_str.max_length' }] },
+    });
+  });
 });
 
 describe('GET /tariffs/', () => {
@@ -152,11 +183,46 @@ describe('GET /tariffs/{id}', () => {
 });
 
 describe('PUT /tariffs/{id}', () => {
-  it('changes what is given, clears what is null and can be empty, and leaves the rest', async () => {
-    const id = await api.tariff(admin, { description: 'x', device_limit: 3, rank: 2, price: '5.00' });
-    const { body } = await api.put(`/tariffs/${id}`, { device_limit: null, price: '6.00', name: null }, admin.token);
-    expect(body).toMatchObject({ id, description: 'x', device_limit: null, rank: 2, price: '6.00' });
-    expect(body.name).toMatch(/^Tariff/);
+  it('changes what is given, clears what `clear` names, and leaves the rest (I2)', async () => {
+    const id = await api.tariff(admin, {
+      description: 'x',
+      device_limit: 3,
+      traffic_limit_gb: 100,
+      rank: 2,
+      price: '5.00',
+      store_products: [{ provider: 'apple', product_id: 'com.example.cleared' }],
+    });
+    const before = (await api.get(`/tariffs/${id}`)).body;
+    const change = {
+      price: '6.00',
+      name: null,
+      description: null,
+      device_limit: null,
+      store_products: [],
+      clear: null,
+    };
+    expect((await api.put(`/tariffs/${id}`, change, admin.token)).body).toEqual({ ...before, price: '6.00' });
+    const clear = ['description', 'device_limit', 'traffic_limit_gb', 'store_products'];
+    expect((await api.put(`/tariffs/${id}`, { clear }, admin.token)).body).toEqual({
+      ...before,
+      price: '6.00',
+      description: null,
+      device_limit: null,
+      traffic_limit_gb: null,
+      store_products: [],
+    });
+  });
+
+  it.each([
+    [{ clear: ['name'] }, 'clear'],
+    [{ clear: { description: true } }, 'clear'],
+    [{ clear: ['device_limit'], device_limit: 2 }, 'device_limit'],
+    [{ clear: ['store_products'], store_products: [{ provider: 'apple', product_id: 'x' }] }, 'store_products'],
+  ])('refuses to clear what cannot be, or is given as well: %j (I2)', async (change, field) => {
+    const id = await api.tariff(admin, { device_limit: 3 });
+    const refused = await api.put(`/tariffs/${id}`, change, admin.token);
+    expect(refused).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', field] }] } });
+    expect((await api.get(`/tariffs/${id}`)).body.device_limit).toBe(3);
   });
 
   it('gets other names in the stores, and keeps the rest', async () => {

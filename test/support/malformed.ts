@@ -1,31 +1,4 @@
-/** The part of an OpenAPI document that requests are made from. */
-interface Schema {
-  readonly $ref?: string;
-  readonly allOf?: readonly Schema[];
-  readonly type?: string;
-  readonly enum?: readonly unknown[];
-  readonly example?: unknown;
-  readonly items?: Schema;
-  readonly properties?: Readonly<Record<string, Schema>>;
-}
-
-interface Parameter {
-  readonly name: string;
-  readonly in: string;
-  readonly example?: unknown;
-  readonly schema: Schema;
-}
-
-interface Operation {
-  readonly operationId: string;
-  readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
-}
-
-export interface ApiDocument {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
-}
+import { type ApiDocument, resolveSchema, type Schema } from './api-document.js';
 
 export interface MalformedRequest {
   readonly operationId: string;
@@ -120,6 +93,66 @@ const HEADERS: readonly Readonly<Record<string, string>>[] = [
   { authorization: `Bearer ${'.'.repeat(500)}` },
 ];
 
+/** What a field of a nested object is replaced by, each in turn: with what is left out, the ways in which it can be nothing or of another kind. */
+const NOTHING_LIKE_IT = [undefined, null, [], [[]], {}, '', 'x', 0, true];
+
+/** Where a value stands in a body: names of fields, and the one item that each list is given. */
+type Way = readonly (string | number)[];
+
+/**
+ * For each object of a request body, however deep it is nested, requests in which each of its fields is nothing or of another kind,
+ * and all else is as the document's examples show it.
+ */
+export function* oneFieldAtFault(document: ApiDocument): Generator<MalformedRequest & { readonly way: Way }> {
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [method, { operationId, requestBody }] of Object.entries(item)) {
+      const schema = requestBody?.content['application/json']?.schema;
+      if (schema === undefined) continue;
+      const whole = saneValue(document, schema);
+      for (const way of waysInto(document, schema)) {
+        for (const wrong of NOTHING_LIKE_IT) {
+          const body = JSON.stringify(replaced(whole, way, wrong));
+          const request = { operationId, method: method.toUpperCase(), path: path.replace(/\{\w+\}/g, '1') };
+          yield { ...request, headers: {}, body, way };
+        }
+      }
+    }
+  }
+}
+
+/** Every field and every item of every list in a body. */
+function* waysInto(document: ApiDocument, schema: Schema, way: Way = []): Generator<Way> {
+  const { properties = {}, items } = resolveSchema(document, schema);
+  for (const [name, property] of Object.entries(properties)) {
+    yield [...way, name];
+    yield* waysInto(document, property, [...way, name]);
+  }
+  if (items === undefined) return;
+  yield [...way, 0];
+  yield* waysInto(document, items, [...way, 0]);
+}
+
+function replaced(value: unknown, [step, ...rest]: Way, by: unknown): unknown {
+  if (step === undefined) return by;
+  if (Array.isArray(value)) return [replaced(value[0], rest, by)];
+  const fields = typeof value === 'object' && value !== null ? value : {};
+  return { ...fields, [step]: replaced(Reflect.get(fields, step), rest, by) };
+}
+
+/** A value as the document shows it. */
+function saneValue(document: ApiDocument, schema: Schema): unknown {
+  const known = resolveSchema(document, schema);
+  if (known.properties !== undefined) {
+    return Object.fromEntries(
+      Object.entries(known.properties).map(([name, property]) => [name, saneValue(document, property)]),
+    );
+  }
+  if (known.type === 'array' && known.items !== undefined) return [saneValue(document, known.items)];
+  if (schema.example !== undefined) return schema.example;
+  if (known.enum !== undefined) return known.enum[0];
+  return known.type === 'boolean' ? true : known.type === 'integer' ? 1 : 'text';
+}
+
 /** Requests that are wrong in many ways, the same ones for the same seed (a mulberry32 generator). */
 export function* malformedRequests(document: ApiDocument, seed: number): Generator<MalformedRequest> {
   let state = seed;
@@ -130,32 +163,25 @@ export function* malformedRequests(document: ApiDocument, seed: number): Generat
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-  const resolve = (schema: Schema): Schema => {
-    const ref = schema.$ref ?? schema.allOf?.[0]?.$ref;
-    return ref === undefined ? schema : document.components.schemas[ref.split('/').at(-1)!]!;
-  };
-  const sane = (schema: Schema): unknown => {
-    const known = resolve(schema);
-    if (schema.example !== undefined) return schema.example;
-    if (known.enum !== undefined) return known.enum[0];
-    if (known.type === 'array') return known.items === undefined ? [] : [sane(known.items)];
-    if (known.properties !== undefined) {
-      return Object.fromEntries(Object.entries(known.properties).map(([name, property]) => [name, sane(property)]));
+  /** A value as JSON; any object in it, however deep, with some of its fields replaced, dropped, or joined by strangers. */
+  const spoilt = (schema: Schema): string => {
+    const known = resolveSchema(document, schema);
+    if (known.properties === undefined) {
+      const items = known.type === 'array' ? known.items : undefined;
+      if (items === undefined) return JSON.stringify(saneValue(document, schema));
+      return `[${Array.from({ length: Math.floor(random() * 3) }, () => spoilt(items)).join(',')}]`;
     }
-    return known.type === 'boolean' ? true : known.type === 'integer' ? 1 : 'text';
+    const fields = Object.entries(known.properties)
+      .filter(() => random() > 0.1)
+      .map(([name, property]) => `${JSON.stringify(name)}:${random() < 0.4 ? pick(HOSTILE_JSON) : spoilt(property)}`);
+    if (random() < 0.2)
+      fields.push(`${pick(['"__proto__"', '"\\u0000"', '"constructor"', '""', '"extra"'])}:${pick(HOSTILE_JSON)}`);
+    return `{${fields.join(',')}}`;
   };
-  /** A sane body as JSON, with some of its fields replaced, dropped, or joined by strangers. */
   const bodyOf = (schema: Schema): string => {
     const kind = random();
     if (kind < 0.08) return pick(HOSTILE_JSON);
-    const fields = Object.entries(resolve(schema).properties ?? {}).map(([name, property]) => {
-      const value = random() < 0.4 ? pick(HOSTILE_JSON) : JSON.stringify(sane(property));
-      return [name, value] as const;
-    });
-    const kept = fields.filter(() => random() > 0.1).map(([name, value]) => `${JSON.stringify(name)}:${value}`);
-    if (random() < 0.2)
-      kept.push(`${pick(['"__proto__"', '"\\u0000"', '"constructor"', '""', '"extra"'])}:${pick(HOSTILE_JSON)}`);
-    const json = `{${kept.join(',')}}`;
+    const json = spoilt(schema);
     if (kind < 0.16) return json.slice(0, Math.floor(random() * json.length)); // cut off
     if (kind < 0.2) return json.padEnd(110_000, ' '); // too large
     return json;

@@ -9,4 +9,5 @@ export * from './ids.js';
 export * from './money.js';
 export * from './paging.js';
 export * from './randomness.js';
+export * from './text.js';
 export * from './thrown.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   addDays,
+  countCharacters,
   isFree,
   isId,
   ManualClock,
@@ -9,6 +10,18 @@ import {
   storedMoney,
   SystemRandomness,
 } from '#kernel';
+
+describe('text', () => {
+  it.each([
+    ['', 0],
+    ['abc', 3],
+    ['ы'.repeat(64), 64],
+    ['😀'.repeat(64), 64],
+    ['a😀\ud83d', 3], // half a pair is a character of its own
+  ])('counts code points, not UTF-16 units: %p (A9)', (text, characters) => {
+    expect(countCharacters(text)).toBe(characters);
+  });
+});
 
 describe('money', () => {
   it.each([

@@ -20,7 +20,13 @@ export {
   type ServerStatus,
 } from './server.js';
 export { ACCESS_KINDS, type ServerAccess } from './server-access.js';
-export { readServerChange, readServerDraft, type ServerChange, type ServerDraft } from './server-draft.js';
+export {
+  CLEARABLE_SERVER_FIELDS,
+  readServerChange,
+  readServerDraft,
+  type ServerChange,
+  type ServerDraft,
+} from './server-draft.js';
 export { type ServerHealth, ServerHealthRepository } from './server-health.repository.js';
 export { type Placement, Servers } from './servers.service.js';
 export { SshConnection, type SshTarget } from './ssh-connection.js';

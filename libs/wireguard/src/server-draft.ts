@@ -13,8 +13,9 @@ export interface ServerDraft extends Omit<Server, 'id' | 'fromSettings' | 'adopt
   readonly access: ServerAccess | null;
 }
 
-/** What a server may be without again, once it has had it: an explicit null takes it away. */
-type Clearable = 'country' | 'subnet6' | 'capacity';
+/** What a server may be without again, once it has had it. */
+export const CLEARABLE_SERVER_FIELDS = ['country', 'subnet6', 'capacity'] as const;
+type Clearable = (typeof CLEARABLE_SERVER_FIELDS)[number];
 
 /** What is undefined stays as it is. */
 export type ServerChange = {
@@ -88,19 +89,16 @@ export function readServerDraft(description: unknown): ServerDraft {
 }
 
 /**
- * Reads what is to change of a server; what is left out, or null, stays as it is. A null country, subnet6 or capacity takes it away.
+ * Reads what is to change of a server; what is left out, or null, stays as it is. `clear` names what is to be taken away.
  * @throws DomainError validation_error, with every field at fault and no value in it
  */
 export function readServerChange(description: unknown): ServerChange {
   const fields = Fields.of(description);
   const change = readAll(fields);
+  const clear = fields.read('clear', readClear, `a list of some of ${CLEARABLE_SERVER_FIELDS.join(', ')}`) ?? [];
+  for (const name of clear) fields.requireAbsent(name);
   fields.finish();
-  return {
-    ...change,
-    ...(fields.isNull('country') ? { country: null } : {}),
-    ...(fields.isNull('subnet6') ? { subnet6: null } : {}),
-    ...(fields.isNull('capacity') ? { capacity: null } : {}),
-  };
+  return { ...change, ...Object.fromEntries(clear.map((name) => [name, null])) };
 }
 
 function readAll(fields: Fields): ServerChange {
@@ -127,8 +125,14 @@ function readAll(fields: Fields): ServerChange {
   };
 }
 
+function readClear(value: unknown): readonly Clearable[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const names = CLEARABLE_SERVER_FIELDS.filter((name) => value.includes(name));
+  return names.length === new Set(value).size ? names : undefined;
+}
+
 function readResolvers(value: unknown): readonly string[] | undefined {
-  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_RESOLVERS) return undefined;
+  if (!Array.isArray(value) || value.length > MAX_RESOLVERS) return undefined;
   const addresses = value.filter((item): item is string => typeof item === 'string' && isAddress(item));
   return addresses.length === value.length ? addresses : undefined;
 }
@@ -199,16 +203,12 @@ class Fields {
     throw new DomainError('validation_error', { issues: [notAnObject(['body'])] });
   }
 
-  /** What `parse` makes of a field; undefined when it is not there, or null, or at fault. */
+  /** What `parse` makes of a field; undefined when it is not there, null, an empty list, or at fault. */
   read<T>(name: string, parse: (value: unknown) => T | undefined, what: string): T | undefined {
-    const value = this.given[name] ?? undefined;
+    const value = this.valueOf(name);
     const read = value === undefined ? undefined : parse(value);
     if (value !== undefined && read === undefined) this.fault(name, `value is not ${what}`, `value_error.${name}`);
     return read;
-  }
-
-  isNull(name: string): boolean {
-    return this.given[name] === null;
   }
 
   text(name: string, parse: (text: string) => string | undefined, what: string): string | undefined {
@@ -241,12 +241,24 @@ class Fields {
 
   require(...names: readonly string[]): void {
     for (const name of names) {
-      if ((this.given[name] ?? undefined) === undefined) this.fault(name, 'field required', 'value_error.missing');
+      if (this.valueOf(name) === undefined) this.fault(name, 'field required', 'value_error.missing');
+    }
+  }
+
+  requireAbsent(name: string): void {
+    if (this.valueOf(name) !== undefined) {
+      this.fault(name, 'a field is either given or cleared, not both', 'value_error');
     }
   }
 
   finish(): void {
     if (this.issues.length > 0) throw new DomainError('validation_error', { issues: this.issues });
+  }
+
+  /** Null and an empty list are what generated clients send for what their caller left out. */
+  private valueOf(name: string): unknown {
+    const value = this.given[name] ?? undefined;
+    return Array.isArray(value) && value.length === 0 ? undefined : value;
   }
 
   private fault(name: string, msg: string, type: string): void {

@@ -62,7 +62,7 @@ export class AdminServersController {
     access: 'admin',
     summary: 'Change a server',
     description:
-      'What is left out, or null, stays; except that a null country, subnet6 or capacity takes it away. A server with peers keeps its subnets and its kind of provider.',
+      'What is left out, null or an empty list, stays; `clear` takes a country, subnet6 (if no peer has an IPv6 address) or capacity away. A server with peers keeps its subnets and its kind of provider.',
     answer: ServerOut,
     errors: ['server_not_found', 'server_already_exists', 'server_in_use', 'server_from_settings', 'validation_error'],
   })

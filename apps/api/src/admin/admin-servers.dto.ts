@@ -1,5 +1,6 @@
 import {
   ACCESS_KINDS,
+  CLEARABLE_SERVER_FIELDS,
   SERVER_PROVIDERS,
   SERVER_STATES,
   SERVER_STATUSES,
@@ -9,6 +10,7 @@ import {
 import {
   GivenBoolean,
   GivenChoice,
+  GivenClear,
   GivenInteger,
   GivenObject,
   GivenPublicKey,
@@ -146,7 +148,7 @@ export class ServerIn {
   mtu?: number | null;
 }
 
-/** What is left out, or null, stays as it is; of a country, an IPv6 subnet or a capacity null is none. */
+/** What is left out, null or an empty list stays as it is; `clear` names what is to be taken away. */
 export class ServerChangeIn {
   @GivenText({ ...NAME, optional: true })
   name?: string | null;
@@ -157,7 +159,7 @@ export class ServerChangeIn {
   @GivenText({ ...REGION, optional: true })
   region?: string | null;
 
-  @GivenText({ ...COUNTRY, description: `${COUNTRY.description}; null: none` })
+  @GivenText(COUNTRY)
   country?: string | null;
 
   @GivenChoice('ServerProvider', SERVER_PROVIDERS, { optional: true })
@@ -178,10 +180,10 @@ export class ServerChangeIn {
   @GivenText({ ...SUBNET, optional: true })
   subnet?: string | null;
 
-  @GivenText({ ...SUBNET6, description: 'fd00::/8, /64 to /112; null: IPv4 only, if no peer has an IPv6 address' })
+  @GivenText({ ...SUBNET6, description: 'fd00::/8, /64 to /112' })
   subnet6?: string | null;
 
-  @GivenInteger({ ...CAPACITY, description: 'Peers at most; null: by addresses' })
+  @GivenInteger({ ...CAPACITY, description: 'Peers at most' })
   capacity?: number | null;
 
   @GivenBoolean({ optional: true })
@@ -192,6 +194,9 @@ export class ServerChangeIn {
 
   @GivenInteger({ ...MTU, example: 1420 })
   mtu?: number | null;
+
+  @GivenClear('ServerField', CLEARABLE_SERVER_FIELDS)
+  clear?: (typeof CLEARABLE_SERVER_FIELDS)[number][] | null;
 }
 
 /** Peers that have their place on a server. */

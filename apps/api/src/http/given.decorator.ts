@@ -3,7 +3,7 @@ import { ApiParam, ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger'
 import { Transform, Type } from 'class-transformer';
 import { IsOptional, ValidateBy, ValidateNested } from 'class-validator';
 import { normaliseEmail } from '#auth';
-import { DomainError, isDay, isId, MAX_ID, parseMoney } from '#kernel';
+import { countCharacters, DomainError, invalidField, isDay, isId, MAX_ID, parseMoney } from '#kernel';
 import { isKey, parseAllowedIps, parsePeerAddress } from '#wireguard';
 
 /**
@@ -86,12 +86,12 @@ export function GivenText({
     {
       type: 'value_error.any_str.min_length',
       msg: `ensure this value has at least ${min} characters`,
-      test: (value) => typeof value === 'string' && value.trim().length >= min,
+      test: (value) => typeof value === 'string' && countCharacters(value.trim()) >= min,
     },
     {
       type: 'value_error.any_str.max_length',
       msg: `ensure this value has at most ${max} characters`,
-      test: (value) => typeof value === 'string' && value.length <= max,
+      test: (value) => typeof value === 'string' && countCharacters(value) <= max,
     },
   ];
   return field({ type: 'string', minLength: min, maxLength: max }, [isText, ...lengths], options);
@@ -243,12 +243,53 @@ export function GivenTexts({ max, ...options }: GivenOptions & { max: number }):
   return field({ type: 'array', items: { type: 'string' }, maxItems: max }, [check], options);
 }
 
+/**
+ * What a PUT takes away, by the names of its fields. Nothing else takes anything away: a generated client sends null or an empty
+ * list for whatever its caller left out (docs/decisions/0023).
+ */
+export function GivenClear(name: string, clearable: readonly string[]): PropertyDecorator {
+  const check = {
+    type: 'type_error.enum',
+    msg: `value is not a list of fields that can be cleared; permitted: ${clearable.map((field) => `'${field}'`).join(', ')}`,
+    test: (value: unknown) =>
+      Array.isArray(value) &&
+      value.length <= clearable.length &&
+      value.every((item) => typeof item === 'string' && clearable.includes(item)),
+  };
+  const schema = { enum: [...clearable], enumName: name, isArray: true, maxItems: clearable.length };
+  const description = 'Fields to take the value away from. Null or an empty list in a field itself changes nothing.';
+  return field(schema, [check], { optional: true, description, example: [clearable[0]] });
+}
+
+/**
+ * The fields that a body clears.
+ * @throws DomainError validation_error for one that it also gives a value
+ */
+export function readClear<Field extends string>(
+  body: Readonly<Partial<Record<Field, unknown>>> & { readonly clear?: readonly Field[] | null },
+): ReadonlySet<Field> {
+  const cleared = new Set(body.clear ?? []);
+  for (const name of cleared) {
+    if (isGiven(body[name])) throw invalidField(['body', name], 'a field is either given or cleared, not both');
+  }
+  return cleared;
+}
+
+/** Whether a client meant something by a field: null and an empty list are what generated clients send for what was left out. */
+export function isGiven<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** An object of one class. */
 export function GivenObject(type: () => new () => object, options: GivenOptions = {}): PropertyDecorator {
   const check = {
     type: 'type_error.dict',
     msg: 'value is not a valid dict',
-    test: (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    test: isObject,
   };
   return applyDecorators(field({ type: type() }, [check], options), Type(type), ValidateNested());
 }
@@ -261,8 +302,7 @@ export function GivenList(
   const check = {
     type: 'type_error.list',
     msg: `value is not a valid list of at most ${max} items`,
-    test: (value: unknown) =>
-      Array.isArray(value) && value.length <= max && value.every((item) => typeof item === 'object' && item !== null),
+    test: (value: unknown) => Array.isArray(value) && value.length <= max && value.every(isObject),
   };
   const schema = { type: type(), isArray: true, maxItems: max } as ApiPropertyOptions;
   return applyDecorators(field(schema, [check], options), Type(type), ValidateNested({ each: true }));

@@ -2,12 +2,15 @@ import { type NewTariff, type StoreProduct, type StoreProductKind, type StorePro
 import {
   GivenBoolean,
   GivenChoice,
+  GivenClear,
   GivenCurrency,
   GivenInteger,
   GivenList,
   GivenMoney,
   GivenQueryInteger,
   GivenText,
+  isGiven,
+  readClear,
 } from '../http/given.decorator.js';
 import { ListQuery } from '../http/listing.js';
 import {
@@ -25,6 +28,8 @@ const KINDS = ['subscription', 'lifetime', 'nonrenewing'];
 /** A hundred years: what is longer is a lifetime, and ends beyond the dates that programs can hold. */
 const LONGEST_DAYS = 36_500;
 const MAX_STORE_PRODUCTS = 50;
+/** What a tariff may be without. */
+const CLEARABLE = ['description', 'device_limit', 'traffic_limit_gb', 'store_products'] as const;
 
 export class StoreProductIn {
   @GivenChoice('StoreProvider', PROVIDERS)
@@ -101,7 +106,7 @@ export class TariffIn {
   }
 }
 
-/** What is left out stays as it is; null clears what can be empty, and leaves the rest as it is. */
+/** What is left out, null or an empty list stays as it is; `clear` names what is to be empty. */
 export class TariffChangeIn {
   @GivenText({ min: 1, max: 100, optional: true, example: 'Monthly' })
   name?: string | null;
@@ -118,10 +123,10 @@ export class TariffChangeIn {
   @GivenCurrency({ optional: true })
   currency?: string | null;
 
-  @GivenInteger({ min: 1, max: 10_000, optional: true, description: 'Null = any number', example: 5 })
+  @GivenInteger({ min: 1, max: 10_000, optional: true, example: 5 })
   device_limit?: number | null;
 
-  @GivenInteger({ min: 1, max: 1_000_000, optional: true, description: 'Per period; null = no limit', example: 100 })
+  @GivenInteger({ min: 1, max: 1_000_000, optional: true, description: 'Per period', example: 100 })
   traffic_limit_gb?: number | null;
 
   @GivenInteger({ min: -1_000_000, max: 1_000_000, optional: true, example: 0 })
@@ -133,19 +138,28 @@ export class TariffChangeIn {
   @GivenList(() => StoreProductIn, { max: MAX_STORE_PRODUCTS, optional: true, description: 'Replaces all of them' })
   store_products?: StoreProductIn[] | null;
 
+  @GivenClear('TariffField', CLEARABLE)
+  clear?: (typeof CLEARABLE)[number][] | null;
+
+  /** @throws DomainError validation_error for a field that is both given and cleared */
   static toChange(body: TariffChangeIn): Partial<NewTariff> {
     const { name, price, description, duration_days, currency, device_limit, traffic_limit_gb, rank, is_active } = body;
+    const clear = readClear(body);
     return {
-      ...(name == null ? {} : { name }),
-      ...(price == null ? {} : { price }),
-      ...(description === undefined ? {} : { description }),
-      ...(duration_days == null ? {} : { durationDays: duration_days }),
-      ...(currency == null ? {} : { currency }),
-      ...(device_limit === undefined ? {} : { deviceLimit: device_limit }),
-      ...(traffic_limit_gb === undefined ? {} : { trafficLimitGb: traffic_limit_gb }),
-      ...(rank == null ? {} : { rank }),
-      ...(is_active == null ? {} : { isActive: is_active }),
-      ...(body.store_products == null ? {} : { storeProducts: body.store_products.map(toStoreProduct) }),
+      ...(isGiven(name) ? { name } : {}),
+      ...(isGiven(price) ? { price } : {}),
+      ...(isGiven(description) ? { description } : {}),
+      ...(isGiven(duration_days) ? { durationDays: duration_days } : {}),
+      ...(isGiven(currency) ? { currency } : {}),
+      ...(isGiven(device_limit) ? { deviceLimit: device_limit } : {}),
+      ...(isGiven(traffic_limit_gb) ? { trafficLimitGb: traffic_limit_gb } : {}),
+      ...(isGiven(rank) ? { rank } : {}),
+      ...(isGiven(is_active) ? { isActive: is_active } : {}),
+      ...(isGiven(body.store_products) ? { storeProducts: body.store_products.map(toStoreProduct) } : {}),
+      ...(clear.has('description') ? { description: null } : {}),
+      ...(clear.has('device_limit') ? { deviceLimit: null } : {}),
+      ...(clear.has('traffic_limit_gb') ? { trafficLimitGb: null } : {}),
+      ...(clear.has('store_products') ? { storeProducts: [] } : {}),
     };
   }
 }
