@@ -33,12 +33,36 @@ export default tseslint.config(
           message: 'Settings are read once, in platform/config: add the variable there.',
         },
       ],
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: 'node:crypto',
+              importNames: ['generateKeyPair', 'generateKeyPairSync'],
+              message: 'Exporting a key object just made can stop Node 20: take #wireguard or test/fakes/new-keys.ts.',
+            },
+          ],
+        },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'CallExpression[callee.property.name="generateKey"][callee.object.property.name="subtle"]',
+          message: 'Exporting a key just made can stop Node 20: import what test/fakes/new-keys.ts makes.',
+        },
+      ],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
     },
   },
   {
     files: ['libs/platform/src/config/load-settings.ts', 'test/**/*.ts'],
     rules: { 'no-restricted-properties': 'off' },
+  },
+  {
+    // They have the generator encode what it makes.
+    files: ['libs/wireguard/src/keys.ts', 'test/fakes/new-keys.ts'],
+    rules: { 'no-restricted-imports': 'off' },
   },
   {
     // Answers of the service are whatever they are: tests look at them with expect.

@@ -2,6 +2,7 @@ import 'reflect-metadata'; // @peculiar/x509 needs it before it is loaded
 import { createHash, createPrivateKey, type KeyObject, KeyObject as Keys, sign, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { der, elements, explicit, generalizedTime, NULL, objectId, octets, sequence } from './der.js';
+import { newKeyPair } from './new-keys.js';
 
 export interface CertificateDates {
   readonly notBefore?: Date;
@@ -147,7 +148,11 @@ async function makeParty(
   { notBefore = FROM, notAfter = TO }: CertificateDates = {},
   extensions: readonly x509.Extension[] = [],
 ): Promise<Party> {
-  const keys = await webcrypto.subtle.generateKey(CURVE, true, ['sign', 'verify']);
+  const pair = newKeyPair('ec');
+  const keys = {
+    privateKey: await webcrypto.subtle.importKey('pkcs8', pair.privateKey, CURVE, true, ['sign']),
+    publicKey: await webcrypto.subtle.importKey('spki', pair.publicKey, CURVE, true, ['verify']),
+  };
   const certificate = await x509.X509CertificateGenerator.create({
     subject: `CN=${name}`,
     issuer: issuer?.certificate.subject ?? `CN=${name}`,

@@ -1,17 +1,11 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomUUID,
-  verify,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, randomUUID, verify } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppleCertificates, type CertificateStatus, type KeptRoot } from './apple-certificates.js';
 import { explicit, integer, NULL, objectId, octets, sequence, set, utf8 } from './der.js';
+import { newPrivateKey } from './new-keys.js';
 
 export type FakeAppleEnvironment = 'Production' | 'Sandbox';
 
@@ -248,10 +242,7 @@ export class FakeApple {
     const url = `http://127.0.0.1:${address.port}`;
     const root = kept === undefined ? {} : { underKept: kept.root };
     const certificates = await AppleCertificates.make({ ocspUrl: `${url}/ocsp/0`, ...root });
-    const apiKey =
-      kept === undefined
-        ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
-        : createPrivateKey(kept.apiKey);
+    const apiKey = kept === undefined ? newPrivateKey('ec') : createPrivateKey(kept.apiKey);
     return new FakeApple(now, server, url, certificates, apiKey, series);
   }
 

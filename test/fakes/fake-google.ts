@@ -4,7 +4,6 @@ import {
   createHmac,
   createPrivateKey,
   createPublicKey,
-  generateKeyPairSync,
   KeyObject,
   randomBytes,
   sign,
@@ -13,6 +12,7 @@ import {
 } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Environment } from '#platform';
+import { newKeyPair, newPrivateKey } from './new-keys.js';
 import { PlayLedger, type Rtdn } from './play-ledger.js';
 
 export { ONE_TIME, PlayLedger, type Rtdn, SUBSCRIPTION } from './play-ledger.js';
@@ -170,10 +170,7 @@ export class FakeGoogle extends PlayLedger {
     const key =
       kept === undefined ? await newSigningKey() : { ...kept.push, privateKey: createPrivateKey(kept.push.key) };
     const keyId = kept?.keyId ?? randomBytes(20).toString('hex');
-    const account =
-      kept === undefined
-        ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-        : createPrivateKey(kept.accountKey);
+    const account = kept === undefined ? newPrivateKey('rsa') : createPrivateKey(kept.accountKey);
     const fake = new FakeGoogle(server, `http://127.0.0.1:${address.port}`, key, keyId, account, options);
     server.on('request', (request, response) => void fake.serve(request, response));
     return fake;
@@ -504,7 +501,11 @@ interface Route {
 }
 
 async function newSigningKey(): Promise<SigningKey> {
-  const keys = await webcrypto.subtle.generateKey(RSA, true, ['sign', 'verify']);
+  const pair = newKeyPair('rsa');
+  const keys = {
+    privateKey: await webcrypto.subtle.importKey('pkcs8', pair.privateKey, RSA, true, ['sign']),
+    publicKey: await webcrypto.subtle.importKey('spki', pair.publicKey, RSA, true, ['verify']),
+  };
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: randomBytes(8).toString('hex'),
     name: 'CN=federated-signon.system.gserviceaccount.com',

@@ -1,4 +1,4 @@
-import { createLog, loadSettings, openDatabase, SettingsError } from '#platform';
+import { createLog, loadSettings, openDatabase, SettingsError, watchEventLoop } from '#platform';
 import { announce } from './announce.js';
 import { Shutdown } from './http/shutdown.js';
 import { createApp } from './setup.js';
@@ -9,6 +9,7 @@ const LONGEST_SHUTDOWN_MS = 4500;
 async function start(): Promise<void> {
   const settings = await loadSettings();
   const log = await createLog({ level: settings.logLevel, pretty: settings.environment === 'development' });
+  watchEventLoop(settings.watchdogSeconds);
   const database = await openDatabase(settings);
   const app = await createApp({ settings, databaseUrl: database.url, log });
   await app.listen({ host: settings.http.host, port: settings.http.port });

@@ -1,5 +1,5 @@
 import { NestFactory } from '@nestjs/core';
-import { createLog, loadSettings, NestLog, openDatabase } from '#platform';
+import { createLog, loadSettings, NestLog, openDatabase, watchEventLoop } from '#platform';
 import { WorkerModule } from './worker.module.js';
 
 /** How long a job under way may take to finish, in milliseconds. */
@@ -8,6 +8,7 @@ const LONGEST_SHUTDOWN_MS = 4500;
 async function start(): Promise<void> {
   const settings = await loadSettings();
   const log = await createLog({ level: settings.logLevel, pretty: settings.environment === 'development' });
+  watchEventLoop(settings.watchdogSeconds);
   const database = await openDatabase(settings);
   const module = WorkerModule.with({ settings, databaseUrl: database.url, log });
   const worker = await NestFactory.createApplicationContext(module, { logger: new NestLog(log), abortOnError: false });

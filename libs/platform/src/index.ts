@@ -49,4 +49,5 @@ export { createLog, LOG, NestLog } from './telemetry/log.js';
 export { InvariantsGauge } from './telemetry/invariants-gauge.js';
 export { Metrics } from './telemetry/metrics.js';
 export { MetricsServer } from './telemetry/metrics-server.js';
+export { watchEventLoop } from './watchdog/event-loop-watchdog.js';
 export { currentRequest, inRequest, type RequestContext } from './telemetry/request-context.js';

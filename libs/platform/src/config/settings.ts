@@ -72,6 +72,9 @@ export class Settings {
   readonly clockFile: string | undefined;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 
+  /** For how long the event loop may stand still before the process ends itself, in seconds; 0: for ever. */
+  readonly watchdogSeconds: number;
+
   readonly http: {
     readonly host: string;
     readonly port: number;
@@ -183,6 +186,8 @@ export class Settings {
       this.environment === 'test' ? 'silent' : 'info',
     );
 
+    this.watchdogSeconds = readWatchdog(read);
+
     this.http = {
       host: read.text('HOST') ?? '0.0.0.0',
       port: read.integer('PORT', { min: 0, max: 65535 }, 8000),
@@ -244,6 +249,13 @@ export class Settings {
     read.finish();
     this.names = read.names;
   }
+}
+
+/** Below 5 s a long garbage collection on a busy machine would be taken for a stop. */
+function readWatchdog(read: SettingsReader): number {
+  const seconds = read.integer('WATCHDOG_SECONDS', { min: 0, max: 600 }, 30);
+  if (seconds > 0 && seconds < 5) read.fault('WATCHDOG_SECONDS must be 0 (off) or a whole number from 5 to 600');
+  return seconds;
 }
 
 function readWireGuard(read: SettingsReader, production: boolean): Settings['wireguard'] {
