@@ -238,11 +238,9 @@ export class Purchases {
     await this.repository.save(row, facts, columns);
     const subscriptionId =
       userId === null ? null : await this.follow(userId, row, { ...held, isTest }, owner.counts, lesson);
-    if (userId !== null) {
-      const { provider, id } = row;
-      const payments = paymentsOf(facts, row.key, catalogue, now);
-      await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, payments);
-    }
+    const { provider, id } = row;
+    const payments = paymentsOf(facts, row.key, catalogue, now);
+    await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, payments);
     const current = facts.provider === 'apple' ? currentOf(facts) : null;
     const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin';
     // A purchase that names somebody stays with him: where purchases move between accounts, none is given a name.

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Principal } from '#auth';
 import { addSeconds, Clock, DomainError } from '#kernel';
-import { type Payment, StoreLedger } from '#payments';
+import { isOwned, type Payment, StoreLedger } from '#payments';
 import { Settings } from '#platform';
 import { grantsAccess, type Subscription, Subscriptions, type SubscriptionState } from '#subscriptions';
 import { type StoreProvider } from '#tariffs';
@@ -225,7 +225,8 @@ export class Redeeming {
     return {
       isValid,
       status: statusOf(learnt, isValid),
-      payment: payment?.userId === user.id ? payment : null, // what the former owner paid is his business
+      // What a former owner paid is their business.
+      payment: payment !== null && isOwned(payment) && payment.userId === user.id ? payment : null,
       subscription,
       isDuplicate: isValid && all.some((other) => other.id !== subscription.id && grantsAccess(other, now)),
     };

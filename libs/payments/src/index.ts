@@ -2,7 +2,15 @@
  * payments: the ledger. It promises that money which moved is never edited or deleted, that a payment is granted once, and that
  * what is given back is taken back. It must never know how a store is spoken to.
  */
-export { type Payment, PAYMENT_KINDS, PAYMENT_STATUSES, type PaymentKind, type PaymentStatus } from './payment.js';
+export {
+  isOwned,
+  type LedgerEntry,
+  type Payment,
+  PAYMENT_KINDS,
+  PAYMENT_STATUSES,
+  type PaymentKind,
+  type PaymentStatus,
+} from './payment.js';
 export {
   PAYMENT_EVENT_STATUSES,
   type PaymentEvent,

@@ -1,6 +1,6 @@
 import { Check, Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn } from 'typeorm';
 import { type Money, storedMoney } from '#kernel';
-import { type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
+import { type LedgerEntry, type PaymentKind, type PaymentStatus } from './payment.js';
 
 /** numeric(18,6) holds Apple's thousandths of a unit and Google's billionths, as far as anybody charges. */
 export const MONEY = {
@@ -35,17 +35,18 @@ export const MONEY = {
   'payments_period',
   `kind <> 'manual' OR subscription_id IS NOT NULL OR (period_start IS NULL AND period_end IS NULL)`,
 )
+@Check('payments_owner', `user_id IS NOT NULL OR kind <> 'manual'`)
 @Check('payments_refund', `(refunded_at IS NULL) = (refunded_amount IS NULL)`)
 @Check('payments_refunded', `status <> 'refunded' OR refunded_at IS NOT NULL`)
 @Check('payments_refunded_amount', `refunded_amount >= 0`)
-export class PaymentEntity implements Payment {
+export class PaymentEntity implements LedgerEntry {
   @PrimaryGeneratedColumn('identity', { generatedIdentity: 'BY DEFAULT', primaryKeyConstraintName: 'payments_pkey' })
   id: number;
 
-  @Column('integer', { name: 'user_id' })
-  userId: number;
+  @Column('integer', { name: 'user_id', nullable: true })
+  userId: number | null;
 
-  @ManyToOne('UserEntity', { nullable: false })
+  @ManyToOne('UserEntity')
   @JoinColumn({ name: 'user_id', foreignKeyConstraintName: 'payments_user_id_fkey' })
   user?: object;
 

@@ -8,9 +8,10 @@ export const PAYMENT_KINDS = ['manual', 'purchase', 'renewal', 'upgrade', 'one_t
 export type PaymentKind = (typeof PAYMENT_KINDS)[number];
 
 /** One line of the ledger. */
-export interface Payment {
+export interface LedgerEntry {
   readonly id: number;
-  readonly userId: number;
+  /** Who paid; null while nobody has claimed the purchase of a store that it is for. Money is counted all the same. */
+  readonly userId: number | null;
   readonly amount: Money;
   /** ISO 4217. */
   readonly currency: string;
@@ -33,4 +34,13 @@ export interface Payment {
   readonly isTest: boolean;
   /** When it was written down; of a store's payment, when it was charged. */
   readonly createdAt: Date;
+}
+
+/** A line that is somebody's: what users and administrators are shown. */
+export interface Payment extends LedgerEntry {
+  readonly userId: number;
+}
+
+export function isOwned(entry: LedgerEntry): entry is Payment {
+  return entry.userId !== null;
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page, storedMoney } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { PaymentEntity } from './payment.entity.js';
-import { type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
+import { isOwned, type LedgerEntry, type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
 
 export type NewPayment = Pick<
   Payment,
@@ -30,7 +30,7 @@ const OF_USER = {
 };
 const OF_ALL = {
   name: 'payments_of_all',
-  text: `SELECT ${PAYMENT_COLUMNS} FROM payments ORDER BY id LIMIT $1 OFFSET $2`,
+  text: `SELECT ${PAYMENT_COLUMNS} FROM payments WHERE user_id IS NOT NULL ORDER BY id LIMIT $1 OFFSET $2`,
 };
 /**
  * One more payment for what was for life already bought nothing: its period is empty. When the one that did is given back, the
@@ -51,11 +51,14 @@ const COUNT_OF_USER = {
   name: 'payment_count_of_user',
   text: 'SELECT count(*)::int AS total FROM payments WHERE user_id = $1',
 };
-const COUNT_OF_ALL = { name: 'payment_count_of_all', text: 'SELECT count(*)::int AS total FROM payments' };
+const COUNT_OF_ALL = {
+  name: 'payment_count_of_all',
+  text: 'SELECT count(*)::int AS total FROM payments WHERE user_id IS NOT NULL',
+};
 
 export interface PaymentRow {
   id: number;
-  user_id: number;
+  user_id: number | null;
   amount: string;
   currency: string;
   status: PaymentStatus;
@@ -84,29 +87,25 @@ export class PaymentsRepository {
     const rows = this.uow.repository(PaymentEntity);
     const row = rows.create({ ...BOUGHT_NOTHING, ...payment });
     await refuseOn(REFUSALS, () => rows.insert(row));
-    return row;
+    return owned(row);
   }
 
-  /** @throws DomainError payment_not_found */
+  /** A payment that is somebody's. @throws DomainError payment_not_found */
   async get(id: number): Promise<Payment> {
-    const payment = await this.uow.repository(PaymentEntity).findOneBy({ id });
-    if (payment === null) throw new DomainError('payment_not_found');
-    return payment;
+    return owned(await this.uow.repository(PaymentEntity).findOneBy({ id }));
   }
 
   /** Locks the row until the transaction ends. @throws DomainError payment_not_found */
   async lock(id: number): Promise<Payment> {
     this.uow.assertOpen();
-    const payment = await this.uow
-      .repository(PaymentEntity)
-      .findOne({ where: { id }, lock: { mode: 'pessimistic_write' } });
-    if (payment === null) throw new DomainError('payment_not_found');
-    return payment;
+    const rows = this.uow.repository(PaymentEntity);
+    return owned(await rows.findOne({ where: { id }, lock: { mode: 'pessimistic_write' } }));
   }
 
   /** The payment made by hand that a provider knows by this id; null when nobody has written it down. */
-  findManual(provider: string, providerPaymentId: string): Promise<Payment | null> {
-    return this.uow.repository(PaymentEntity).findOneBy({ provider, providerPaymentId, kind: 'manual' });
+  async findManual(provider: string, providerPaymentId: string): Promise<Payment | null> {
+    const found = await this.uow.repository(PaymentEntity).findOneBy({ provider, providerPaymentId, kind: 'manual' });
+    return found === null ? null : owned(found);
   }
 
   /**
@@ -139,11 +138,17 @@ export class PaymentsRepository {
       userId === null
         ? await this.queries.page<PaymentRow>(OF_ALL, COUNT_OF_ALL, [], page)
         : await this.queries.page<PaymentRow>(OF_USER, COUNT_OF_USER, [userId], page);
-    return { items: items.map(toPayment), total };
+    return { items: items.map((row) => owned(toPayment(row))), total };
   }
 }
 
-export function toPayment(row: PaymentRow): Payment {
+/** What nobody has claimed is nobody's to see: the revenue counts it, and `cli stores unclaimed` lists its purchase. */
+function owned(entry: LedgerEntry | null): Payment {
+  if (entry === null || !isOwned(entry)) throw new DomainError('payment_not_found');
+  return entry;
+}
+
+export function toPayment(row: PaymentRow): LedgerEntry {
   return {
     id: row.id,
     userId: row.user_id,

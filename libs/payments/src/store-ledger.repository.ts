@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { UnitOfWork } from '#platform';
-import { type Payment } from './payment.js';
+import { type LedgerEntry } from './payment.js';
 import { PAYMENT_COLUMNS, type PaymentRow, toPayment } from './payments.repository.js';
 import { type PaidPurchase, type StorePayment } from './store-payment.js';
 
 /**
  * Writes down what is new and brings what is known up to date, in one statement. Ids are taken beforehand, because a payment may
- * be superseded by one that is written down beside it. What was charged and whose it is never change: only an estimate gives way
- * to the store's own figure.
+ * be superseded by one that is written down beside it. What was charged and whose it is never change: an estimate gives way to the
+ * store's own figure, and what nobody had claimed gets its owner.
  */
 const RECORD = `
   WITH told AS (
@@ -36,6 +36,7 @@ const RECORD = `
   ORDER BY t.id
   ON CONFLICT (provider, provider_payment_id) WHERE kind <> 'manual' AND provider_payment_id IS NOT NULL
   DO UPDATE SET
+    user_id = coalesce(p.user_id, excluded.user_id),
     kind = excluded.kind,
     status = excluded.status,
     refunded_amount = excluded.refunded_amount,
@@ -49,6 +50,7 @@ const RECORD = `
     country = CASE WHEN p.amount_estimated AND NOT excluded.amount_estimated THEN excluded.country ELSE p.country END,
     amount_estimated = p.amount_estimated AND excluded.amount_estimated
   WHERE (p.amount_estimated AND NOT excluded.amount_estimated)
+    OR (p.user_id IS NULL AND excluded.user_id IS NOT NULL)
     OR (p.kind, p.status, p.refunded_amount, p.refunded_at, p.refund_reason) IS DISTINCT FROM
       (excluded.kind, excluded.status, excluded.refunded_amount, excluded.refunded_at, excluded.refund_reason)
     OR p.tariff_id IS DISTINCT FROM coalesce(excluded.tariff_id, p.tariff_id)
@@ -76,7 +78,7 @@ const MARK_REFUND_REQUESTED = `
     AND (refund_requested_at IS NULL OR refund_requested_at < $3)`;
 
 /**
- * References that two payments have; and payments that came through, are for a tariff, and belong to no subscription. A product
+ * References that two payments have; and payments that came through, are somebody's and for a tariff, and belong to no subscription. A product
  * without a tariff has none, and neither has a sandbox's that is not to count.
  */
 const VIOLATIONS = `
@@ -85,14 +87,14 @@ const VIOLATIONS = `
       GROUP BY provider, provider_payment_id HAVING count(*) > 1) AS doubled)::int
     + (SELECT count(*) FROM payments
       WHERE kind <> 'manual' AND status = 'completed' AND tariff_id IS NOT NULL AND subscription_id IS NULL
-        AND NOT is_test)::int AS total`;
+        AND user_id IS NOT NULL AND NOT is_test)::int AS total`;
 
 @Injectable()
 export class StoreLedgerRepository {
   constructor(private readonly uow: UnitOfWork) {}
 
   async record(
-    userId: number,
+    userId: number | null,
     { id, provider, isTest }: PaidPurchase,
     subscriptionId: number | null,
     payments: readonly StorePayment[],
@@ -106,7 +108,7 @@ export class StoreLedgerRepository {
   }
 
   /** The payments of a purchase, the newest first. */
-  async ofPurchase(purchaseId: number, limit?: number): Promise<readonly Payment[]> {
+  async ofPurchase(purchaseId: number, limit?: number): Promise<readonly LedgerEntry[]> {
     const text = limit === undefined ? OF_PURCHASE : `${OF_PURCHASE} LIMIT ${limit}`;
     return (await this.uow.manager.query<PaymentRow[]>(text, [purchaseId])).map(toPayment);
   }

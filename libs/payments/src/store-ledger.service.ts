@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Payment } from './payment.js';
+import { type LedgerEntry } from './payment.js';
 import { StoreLedgerRepository } from './store-ledger.repository.js';
 import { type PaidPurchase, type StorePayment } from './store-payment.js';
 
@@ -11,10 +11,10 @@ export class StoreLedger {
   /**
    * Writes down the payments of a purchase, or brings them up to date: kind, status, refund, what superseded them, and which
    * subscription and tariff they are for. What was charged stays as it was first said, unless that was an estimate; who paid
-   * stays too. The caller holds the purchase's lock, in his transaction.
+   * stays too, and is null until somebody claims the purchase. The caller holds the purchase's lock, in their transaction.
    */
   async record(
-    userId: number,
+    userId: number | null,
     purchase: PaidPurchase,
     subscriptionId: number | null,
     payments: readonly StorePayment[],
@@ -24,13 +24,13 @@ export class StoreLedger {
   }
 
   /** The newest payment of a purchase; null when nothing was charged. */
-  async latest(purchaseId: number): Promise<Payment | null> {
+  async latest(purchaseId: number): Promise<LedgerEntry | null> {
     const [newest] = await this.repository.ofPurchase(purchaseId, 1);
     return newest ?? null;
   }
 
   /** All payments of a purchase, the newest first. */
-  ofPurchase(purchaseId: number): Promise<readonly Payment[]> {
+  ofPurchase(purchaseId: number): Promise<readonly LedgerEntry[]> {
     return this.repository.ofPurchase(purchaseId);
   }
 

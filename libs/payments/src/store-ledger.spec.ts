@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DataSource } from 'typeorm';
-import { Accounts } from '#auth';
+import { type Principal } from '#auth';
 import { addDays } from '#kernel';
 import { Metrics, SYSTEM, UnitOfWork } from '#platform';
 import { Tariffs } from '#tariffs';
-import { type OpenRooms, openRooms, tariffIn } from '../../../test/support/rooms.js';
+import { type OpenRooms, openRooms, tariffIn, userIn } from '../../../test/support/rooms.js';
 import { PaymentsModule } from './payments.module.js';
 import { Payments } from './payments.service.js';
 import { type PaidPurchase, type StorePayment } from './store-payment.js';
@@ -23,8 +23,7 @@ beforeAll(async () => {
 afterAll(() => open.close());
 
 async function user(): Promise<number> {
-  const email = `user-${++sequence}@example.com`;
-  return (await open.rooms.get(Accounts).register({ email, password: 'correct horse battery', locale: 'en' })).id;
+  return (await userIn(open)).id;
 }
 
 function purchase(change: Partial<PaidPurchase> = {}): PaidPurchase {
@@ -55,8 +54,14 @@ function payment(change: Partial<StorePayment> = {}): StorePayment {
   };
 }
 
-function record(of: PaidPurchase, payments: readonly StorePayment[], owner = userId): Promise<void> {
+function record(of: PaidPurchase, payments: readonly StorePayment[], owner: number | null = userId): Promise<void> {
   return open.rooms.get(UnitOfWork).run(() => ledger.record(owner, of, null, payments));
+}
+
+/** Somebody who may see everybody's payments. */
+async function administrator(): Promise<Principal> {
+  const user = { ...(await userIn(open)), isAdmin: true };
+  return { user, sessionId: '00000000-0000-0000-0000-000000000000' };
 }
 
 function rowsOf({ id }: PaidPurchase): Promise<Record<string, unknown>[]> {
@@ -119,6 +124,30 @@ describe('the payments of a purchase', () => {
     const another = await user();
     await record(of, [{ ...first, amount: '1.00', currency: 'EUR', isEstimated: true }], another);
     expect(await ledger.latest(of.id)).toMatchObject({ amount: '9.99', currency: 'USD', userId });
+  });
+
+  it('are written down before anybody claims the purchase, and get their owner with the claim (H27)', async () => {
+    const of = purchase();
+    const first = payment({ currency: 'NZD', amount: '8.00' });
+    await record(of, [first], null);
+    expect(await ledger.latest(of.id)).toMatchObject({ userId: null, amount: '8.00' });
+    const revenue = async (): Promise<object | undefined> =>
+      (await open.rooms.get(Payments).revenue(null, null)).find(({ currency }) => currency === 'NZD');
+    expect(await revenue()).toMatchObject({ completed: '8.00', count: 1 });
+    const [row] = await rowsOf(of);
+    const admin = await administrator();
+    const shown = await open.rooms.get(Payments).list(admin, undefined, { skip: 0, limit: 1000 });
+    expect(shown.items.map(({ id }) => id)).not.toContain(row?.['id']);
+    await expect(open.rooms.get(Payments).get(admin, Number(row?.['id']))).rejects.toMatchObject({
+      code: 'payment_not_found',
+    });
+
+    const owner = await user();
+    await record(of, [first, payment({ currency: 'NZD', amount: '8.00', kind: 'renewal' })], owner);
+    expect((await ledger.ofPurchase(of.id)).map((one) => one.userId)).toEqual([owner, owner]);
+    await record(of, [first], null); // a later word of the store's that names nobody takes nothing away
+    expect(await revenue()).toMatchObject({ completed: '16.00', count: 2 });
+    expect((await rowsOf(of))[0]).toMatchObject({ user_id: owner });
   });
 
   it('give up an estimate for what the store says, once', async () => {
