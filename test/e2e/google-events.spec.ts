@@ -774,6 +774,87 @@ describe('acknowledgement', () => {
       acknowledge_by: new Date(one.boughtAt.getTime() + minutes * 60_000),
     });
     google.heal();
+    pass({ minutes: 1 });
+    await acknowledge();
+    expect(google.isAcknowledged(one.token)).toBe(true);
+    expect(await rowOf(one.token)).toMatchObject({ acknowledge_by: null });
+  });
+
+  it('of one that Play answers with 500 keeps no other waiting, and is tried less and less often (H20)', async () => {
+    const broken = await customer(); // it is acknowledged at once, and that is forgotten
+    const brokenRow = await rowOf(broken.token);
+    const tried = async (): Promise<unknown> => (await rowOf(broken.token))['acknowledge_failures'];
+    await stores.api.rows(`UPDATE store_purchases SET acknowledge_by = $2 WHERE id = $1`, [
+      brokenRow['id'],
+      new Date(stores.api.clock.now().getTime() + 3 * DAY_MS),
+    ]);
+    google.fault('acknowledge', { kind: 'status', status: 500, about: broken.token });
+    pass({ minutes: 5 });
+    const others: Customer[] = [];
+    for (let count = 0; count < 2; count++) {
+      others.push(await named((accountToken) => google.subscribe({ productId: MONTHLY, accountToken })));
+    }
+    await acknowledge();
+    for (const { token } of others) expect(google.isAcknowledged(token)).toBe(true);
+    expect(await tried()).toBe(1);
+    await acknowledge(); // its pause is not over
+    expect(await tried()).toBe(1);
+    pass({ minutes: 1 });
+    await acknowledge();
+    pass({ minutes: 1 });
+    await acknowledge();
+    expect(await tried()).toBe(2);
+    google.heal();
+    pass({ minutes: 4 });
+    await acknowledge();
+    expect(await rowOf(broken.token)).toMatchObject({ acknowledge_by: null, acknowledge_failures: 0 });
+  });
+
+  it('ends a run early where Play refuses everything, and begins again with the next one (H20)', async () => {
+    await acknowledge();
+    google.fault('acknowledge', { kind: 'rate_limit', retryAfter: 20 });
+    const waiting: Customer[] = [];
+    for (let count = 0; count < 3; count++) {
+      waiting.push(await named((accountToken) => google.subscribe({ productId: MONTHLY, accountToken })));
+    }
+    await acknowledge();
+    const failures = async (): Promise<unknown[]> =>
+      Promise.all(waiting.map(async ({ token }) => (await rowOf(token))['acknowledge_failures']));
+    expect(await failures()).toEqual([1, 0, 0]);
+    google.heal();
+    pass({ seconds: 21 });
+    await acknowledge();
+    pass({ minutes: 1 });
+    await acknowledge();
+    expect(waiting.map(({ token }) => google.isAcknowledged(token))).toEqual([true, true, true]);
+  });
+
+  it('of a subscription whose better add-on is not its first line is done (H2)', async () => {
+    const account = await stores.api.user();
+    const { purchaseToken } = google.subscribe({ productId: MONTHLY, accountToken: await stores.tokenOf(account) });
+    google.addOn(purchaseToken, { productId: YEARLY });
+    await stores.tellGoogle(hint(purchaseToken, 4));
+    expect(await stores.subscription(account)).toMatchObject({ tariff_id: stores.tariffs[YEARLY] });
+    await acknowledge();
+    expect(google.isAcknowledged(purchaseToken)).toBe(true);
+  });
+
+  it('names nobody to Play for what was bought in the app (H1)', async () => {
+    const one = await customer();
+    expect(google.isAcknowledged(one.token)).toBe(true);
+    await stores.tellGoogle(hint(one.token, 2));
+    expect((await rowOf(one.token))['facts']).toMatchObject({ snapshot: { accountToken: null } });
+  });
+
+  it('waits for a tariff: what gives nothing is not acknowledged (H11)', async () => {
+    const productId = 'com.example.vpn.later';
+    const one = await named((accountToken) => google.subscribe({ productId, accountToken }));
+    await acknowledge();
+    expect(google.isAcknowledged(one.token)).toBe(false);
+    const storeProducts = [{ provider: 'google', product_id: productId, kind: 'subscription' }];
+    const body = { name: 'Later', price: '9.99', duration_days: 30, rank: 1, store_products: storeProducts };
+    expectOk(await stores.api.post('/tariffs/', body, await stores.signedIn(stores.admin)));
+    await stores.ask();
     await acknowledge();
     expect(google.isAcknowledged(one.token)).toBe(true);
     expect(await rowOf(one.token)).toMatchObject({ acknowledge_by: null });
@@ -790,6 +871,7 @@ describe('acknowledgement', () => {
     await acknowledge();
     expect(await alarmsAbout(one.token)).toMatchObject([{ hoursLeft: 23, code: 'store_unavailable' }]);
     google.heal();
+    pass({ hours: 1 });
     await acknowledge();
     expect(google.isAcknowledged(one.token)).toBe(true);
   });

@@ -140,6 +140,31 @@ describe('with IAP_TRANSFER_POLICY=transfer', () => {
     expect(await mails(2)).toHaveLength(2);
   });
 
+  it('holds nothing in place by the name that this service gave it (H1)', async () => {
+    const [ann, bob, cid] = [await stores.api.user(), await stores.api.user(), await stores.api.user()];
+    const { google, api } = stores;
+    const show = (account: Account): Promise<Answer> => stores.verify(account, token, 'google');
+    const policy = api.app.get(Settings).purchases;
+    const old = google.subscribe({ productId: MONTHLY }).purchaseToken;
+    google.expire(old);
+    const token = google.subscribe({ productId: MONTHLY, expiredToken: old }).purchaseToken;
+    Object.assign(policy, { transferPolicy: 'keep' }); // as it was when she bought: Play was told her name
+    expectOk(await show(ann));
+    Object.assign(policy, { transferPolicy: 'transfer' });
+    await stores.tellGoogle(google.cancel(token));
+    const [row] = await api.rows(
+      'SELECT facts FROM store_purchases WHERE user_id = $1 AND linked_purchase_id IS NOT NULL',
+      [ann.id],
+    );
+    expect(row).toMatchObject({ facts: { snapshot: { accountToken: await stores.tokenOf(ann) } } });
+    for (const account of [bob, cid, ann]) {
+      expect((await show(account)).body).toMatchObject({ valid: true, user_id: account.id });
+      api.clock.advance({ days: 30 });
+      await stores.tellGoogle(google.renew(token));
+    }
+    await mails(6);
+  });
+
   it('leaves the last word to an administrator, of whose move both are told as well', async () => {
     const [ann, bob] = [await stores.api.user(), await stores.api.user()];
     const { id, jws } = bought(stores, { accountToken: await stores.tokenOf(ann) });

@@ -31,8 +31,8 @@ export type GoogleOp =
   | 'refund'
   | 'voided';
 
-/** How it fails. `times`: for that many answers; for ever unless told. */
-export type GoogleFault = { readonly times?: number } & (
+/** How it fails. `times`: for that many answers; for ever unless told. `about`: only where the path names it (a token, an order). */
+export type GoogleFault = { readonly times?: number; readonly about?: string } & (
   | { readonly kind: 'status'; readonly status: number; readonly reason?: string }
   | { readonly kind: 'delay'; readonly ms: number }
   | { readonly kind: 'drop' }
@@ -285,7 +285,7 @@ export class FakeGoogle extends PlayLedger {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const call = await readCall(request);
     const route = this.route(call);
-    const fault = route === undefined ? undefined : this.nextFault(route.op);
+    const fault = route === undefined ? undefined : this.nextFault(route.op, call.path);
     switch (fault?.kind) {
       case undefined:
         send(response, this.answer(call, route));
@@ -316,9 +316,11 @@ export class FakeGoogle extends PlayLedger {
     }
   }
 
-  private nextFault(op: GoogleOp): GoogleFault | undefined {
+  private nextFault(op: GoogleOp, path: string): GoogleFault | undefined {
     const isApi = op !== 'token' && op !== 'certificates';
-    const next = this.faults.find((one) => one.left > 0 && (one.op === op || (one.op === '*' && isApi)));
+    const next = this.faults.find(
+      (one) => one.left > 0 && (one.op === op || (one.op === '*' && isApi)) && path.includes(one.fault.about ?? ''),
+    );
     if (next !== undefined) next.left--;
     return next?.fault;
   }
@@ -361,11 +363,12 @@ export class FakeGoogle extends PlayLedger {
     if (found) return this.onToken('product', 'product', found[0], (token) => ok(this.productView(token)));
     found = match('GET', /^purchases\/products\/[^/]+\/tokens\/([^/:]+)$/);
     if (found) return this.onToken('product', 'product', found[0], (token) => ok(this.oldProductView(token)));
-    found = match('POST', /^purchases\/(?:subscriptions|products)\/[^/]+\/tokens\/([^/:]+):acknowledge$/);
+    found = match('POST', /^purchases\/(?:subscriptions|products)\/([^/]*)\/tokens\/([^/:]+):acknowledge$/);
     if (found) {
       const kind = path.startsWith('purchases/subscriptions/') ? 'subscription' : 'product';
-      return this.onToken('acknowledge', kind, found[0], (token) =>
-        this.acknowledge(token, accountIn(call.text))
+      const [productId = '', purchaseToken] = found;
+      return this.onToken('acknowledge', kind, purchaseToken, (token) =>
+        this.acknowledge(token, productId, accountIn(call.text))
           ? ok({})
           : refusal(400, 'invalid', 'The purchase cannot be acknowledged.'),
       );

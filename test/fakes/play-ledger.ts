@@ -187,6 +187,8 @@ export class PlayLedger {
   readonly packageName: string = 'com.example.vpn';
   /** All that Play sent so far; `takeNotifications` empties it. */
   readonly notifications: Rtdn[] = [];
+  /** Takes no account's name with an acknowledgement, not even for what was bought in Play itself. */
+  refusesNames = false;
   private readonly purchases = new Map<string, Subscription | Product>();
   private readonly orders = new Map<string, Order>();
   private readonly voids: Voided[] = [];
@@ -589,14 +591,19 @@ export class PlayLedger {
     };
   }
 
-  /** Marks it; false when it cannot be: it is not paid, or ended. */
-  protected acknowledge(token: string, accountToken?: string): boolean {
+  /**
+   * Marks it; false when it cannot be: it is not paid, or ended, the id is not that of its base item (none is fine for a
+   * subscription), or it is given a name though it was not bought in Play itself.
+   */
+  protected acknowledge(token: string, productId: string, accountToken?: string): boolean {
     const purchase = this.find(token);
     if (purchase.kind === 'product') {
-      if (purchase.state !== 'PURCHASED') return false;
+      if (purchase.state !== 'PURCHASED' || productId !== purchase.productId) return false;
     } else {
       const state = stateAt(purchase, this.time());
       if (state === 'PENDING' || isEnded(state)) return false;
+      if (productId !== '' && productId !== purchase.lines[0]?.productId) return false;
+      if (accountToken !== undefined && (purchase.expiredToken === undefined || this.refusesNames)) return false;
       purchase.accountToken ??= accountToken;
     }
     purchase.isAcknowledged = true;

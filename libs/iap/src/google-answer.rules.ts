@@ -72,6 +72,7 @@ export function readSubscription(data: unknown, { seq, keyOf }: Asked): GooglePu
       items: items(at(data, 'lineItems')).flatMap((item) => readLine(item) ?? []),
       linkedKey: linkedToken === null ? null : keyOf(linkedToken),
       isAcknowledged: isAcknowledged(data),
+      isOutOfApp: isObject(outOfApp),
       accountToken: lowerCased(at(accounts, 'obfuscatedExternalAccountId')),
       isTest: isObject(at(data, 'testPurchase')),
       cancelTime: instant(at(data, 'canceledStateContext', 'userInitiatedCancellation', 'cancelTime')),

@@ -34,6 +34,8 @@ export interface GoogleSnapshot {
   /** The purchase that this one replaces or continues, by the key of `purchaseKey`. */
   readonly linkedKey: string | null;
   readonly isAcknowledged: boolean;
+  /** Bought in Play itself after the purchase before it had ended; absent from what was asked by an earlier version. */
+  readonly isOutOfApp?: boolean;
   /** `obfuscatedExternalAccountId`, in lower case. */
   readonly accountToken: string | null;
   readonly isTest: boolean;

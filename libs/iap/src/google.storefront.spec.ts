@@ -101,6 +101,7 @@ describe('a subscription', () => {
         ],
         linkedKey: null,
         isAcknowledged: false,
+        isOutOfApp: false,
         accountToken: ACCOUNT.toLowerCase(),
         isTest: false,
         cancelTime: null,
@@ -212,7 +213,7 @@ describe('a subscription', () => {
     expect(before).toMatchObject({ expiredToken: old, expiredAccountToken: ACCOUNT.toLowerCase() });
     expect(before.snapshot.accountToken).toBeNull();
     const accountToken = ACCOUNT.toLowerCase();
-    await storefront.acknowledge({ kind: 'subscription', productId: 'vpn.monthly', purchaseToken, accountToken });
+    await storefront.acknowledge({ kind: 'subscription', productIds: ['vpn.monthly'], purchaseToken, accountToken });
     expect(await found(purchaseToken)).toMatchObject({
       expiredToken: null,
       snapshot: { isAcknowledged: true, accountToken },
@@ -355,8 +356,18 @@ describe('acknowledging', () => {
     const { purchaseToken } = fake.subscribe(MONTHLY);
     const lifetime = fake.oneTime({ productId: 'vpn.lifetime' }).purchaseToken;
     for (let times = 0; times < 2; times++) {
-      await storefront.acknowledge({ kind: 'subscription', productId: 'vpn.monthly', purchaseToken });
-      await storefront.acknowledge({ kind: 'product', productId: 'vpn.lifetime', purchaseToken: lifetime });
+      await storefront.acknowledge({
+        kind: 'subscription',
+        productIds: ['vpn.monthly'],
+        purchaseToken,
+        accountToken: null,
+      });
+      await storefront.acknowledge({
+        kind: 'product',
+        productIds: ['vpn.lifetime'],
+        purchaseToken: lifetime,
+        accountToken: null,
+      });
     }
     clock.advance({ days: 4 });
     fake.letTimePass();
@@ -370,28 +381,62 @@ describe('acknowledging', () => {
     fake.letTimePass();
     expect((await found(purchaseToken)).snapshot.state).toBe('EXPIRED');
     expect(await storefront.order(orderId ?? '', 3)).toMatchObject({ state: 'REFUNDED' });
-    const late = storefront.acknowledge({ kind: 'subscription', productId: 'vpn.monthly', purchaseToken });
+    const late = storefront.acknowledge({
+      kind: 'subscription',
+      productIds: ['vpn.monthly'],
+      purchaseToken,
+      accountToken: null,
+    });
     expect(await refusal(late)).toMatchObject({ code: 'purchase_not_found' });
   });
 
   it('is done when Play refuses it because it was done', async () => {
     const { purchaseToken } = fake.subscribe(MONTHLY);
-    const what = { kind: 'subscription', productId: 'vpn.monthly', purchaseToken } as const;
+    const what = { kind: 'subscription', productIds: ['vpn.monthly'], purchaseToken, accountToken: null } as const;
     await storefront.acknowledge(what);
     fake.fault('acknowledge', { kind: 'status', status: 400 });
     await storefront.acknowledge(what);
   });
 
+  it('of a subscription with add-ons is said of its base item, of none, or of another, until Play takes one (H2)', async () => {
+    const { purchaseToken } = fake.subscribe(MONTHLY);
+    fake.addOn(purchaseToken, { productId: 'vpn.extra' });
+    const lines = ['vpn.extra', 'vpn.monthly']; // whichever Play lists first
+    await storefront.acknowledge({ kind: 'subscription', productIds: lines, purchaseToken, accountToken: null });
+    expect(fake.isAcknowledged(purchaseToken)).toBe(true);
+    expect(fake.unexpected).toEqual([]);
+  });
+
+  it('says a name to Play, and leaves it out where Play refuses it (H1)', async () => {
+    const old = fake.subscribe(MONTHLY).purchaseToken;
+    fake.expire(old);
+    const accountToken = ACCOUNT.toLowerCase();
+    const say = (purchaseToken: string): Promise<{ readonly isNamed: boolean }> =>
+      storefront.acknowledge({ kind: 'subscription', productIds: ['vpn.monthly'], purchaseToken, accountToken });
+    const bought = (): string => fake.subscribe({ productId: 'vpn.monthly', expiredToken: old }).purchaseToken;
+    expect(await say(bought())).toEqual({ isNamed: true });
+    fake.refusesNames = true;
+    const nameless = bought();
+    expect(await say(nameless)).toEqual({ isNamed: false });
+    fake.refusesNames = false;
+    expect(await found(nameless)).toMatchObject({ snapshot: { isAcknowledged: true, accountToken: null } });
+  });
+
   it('is not done by the page of a proxy', async () => {
     const { purchaseToken } = fake.subscribe(MONTHLY);
     fake.fault('acknowledge', { kind: 'html', times: 1 });
-    const what = { kind: 'subscription', productId: 'vpn.monthly', purchaseToken } as const;
+    const what = { kind: 'subscription', productIds: ['vpn.monthly'], purchaseToken, accountToken: null } as const;
     expect(await refusal(storefront.acknowledge(what))).toMatchObject(unavailable('answer'));
     expect(fake.isAcknowledged(purchaseToken)).toBe(false);
   });
 
   it('of what Play does not know says so', async () => {
-    const what = { kind: 'product', productId: 'vpn.lifetime', purchaseToken: 'nobody' } as const;
+    const what = {
+      kind: 'product',
+      productIds: ['vpn.lifetime'],
+      purchaseToken: 'nobody',
+      accountToken: null,
+    } as const;
     expect(await refusal(storefront.acknowledge(what))).toMatchObject({ code: 'purchase_not_found' });
   });
 });

@@ -27,10 +27,17 @@ type PurchaseKind = 'subscription' | 'product';
 /** What is to be acknowledged, or Play takes it back after three days. */
 export interface GoogleAcknowledgement {
   readonly kind: PurchaseKind;
-  readonly productId: string;
+  /** What was bought, the base item of a subscription with add-ons first. */
+  readonly productIds: readonly string[];
   readonly purchaseToken: string;
   /** Names the account to Play; only for a subscription that was bought in Play itself and names none. */
-  readonly accountToken?: string;
+  readonly accountToken: string | null;
+}
+
+/** One way of saying it. */
+interface AcknowledgeTry {
+  readonly productId: string;
+  readonly accountToken: string | null;
 }
 
 type Play = androidpublisher_v3.Androidpublisher;
@@ -138,30 +145,22 @@ export class GoogleStorefront {
   }
 
   /**
-   * Tells Play that the purchase was delivered; one that is acknowledged already is fine.
+   * Tells Play that the purchase was delivered; one that is acknowledged already is fine. `isNamed`: Play took the account's name.
    * @throws DomainError purchase_not_found when Play knows it no more, or not as one that can be acknowledged |
    *   store_not_configured | store_unavailable
    */
-  async acknowledge({ kind, productId, purchaseToken, accountToken }: GoogleAcknowledgement): Promise<void> {
+  async acknowledge(acknowledgement: GoogleAcknowledgement): Promise<{ readonly isNamed: boolean }> {
     this.open();
-    const externalAccountIds =
-      accountToken === undefined ? {} : { externalAccountIds: { obfuscatedAccountId: accountToken } };
-    const { status } = await this.ask('acknowledge', (api, packageName, options) =>
-      kind === 'subscription'
-        ? api.purchases.subscriptions.acknowledge(
-            { packageName, subscriptionId: productId, token: purchaseToken, requestBody: externalAccountIds },
-            options,
-          )
-        : api.purchases.products.acknowledge(
-            { packageName, productId, token: purchaseToken, requestBody: {} },
-            options,
-          ),
-    );
-    if (status < 300) return;
+    const { kind, purchaseToken } = acknowledgement;
+    for (const one of triesOf(acknowledgement)) {
+      const { status } = await this.ask('acknowledge', ACKNOWLEDGEMENTS[kind](purchaseToken, one));
+      if (status < 300) return { isNamed: one.accountToken !== null };
+    }
     // Which refusal means "already" is documented nowhere: the purchase itself says whether it is.
     const purchase = await this.purchase(purchaseToken, 0, { kind });
     // No trouble of Play's: it ended, or is not paid, and whoever waits behind it need not wait for that.
     if (purchase.state !== 'found' || !purchase.snapshot.isAcknowledged) throw new DomainError('purchase_not_found');
+    return { isNamed: false };
   }
 
   /**
@@ -319,6 +318,42 @@ const QUESTIONS: Readonly<Record<PurchaseKind, (token: string) => Call>> = {
   product: (token) => (api, packageName, options) =>
     api.purchases.productsv2.getproductpurchasev2({ packageName, token }, options),
 };
+
+const ACKNOWLEDGEMENTS: Readonly<Record<PurchaseKind, (token: string, one: AcknowledgeTry) => Call>> = {
+  subscription:
+    (token, { productId: subscriptionId, accountToken }) =>
+    (api, packageName, options) =>
+      api.purchases.subscriptions.acknowledge(
+        {
+          packageName,
+          subscriptionId,
+          token,
+          requestBody: accountToken === null ? {} : { externalAccountIds: { obfuscatedAccountId: accountToken } },
+        },
+        options,
+      ),
+  product:
+    (token, { productId }) =>
+    (api, packageName, options) =>
+      api.purchases.products.acknowledge({ packageName, productId, token, requestBody: {} }, options),
+};
+
+/** How many lines of a subscription with add-ons are tried, after its base item and none. */
+const MOST_ADD_ONS = 3;
+
+/**
+ * In which ways it is said, each after the one before was refused: with the account's name, then without; a subscription with add-ons
+ * as its base item, then without any id (Google: "not required, and not recommended for subscription with add-ons" since
+ * May 2025, though it is a part of the path), then as one of the others.
+ */
+function triesOf({ productIds, accountToken }: GoogleAcknowledgement): readonly AcknowledgeTry[] {
+  const [base = '', ...addOns] = productIds;
+  const ids = addOns.length === 0 ? [base] : [base, '', ...addOns.slice(0, MOST_ADD_ONS)];
+  return [
+    ...(accountToken === null ? [] : [{ productId: base, accountToken }]),
+    ...ids.map((productId) => ({ productId, accountToken: null })),
+  ];
+}
 
 /** Whether an answer gives one of these reasons, which Google has two places for. */
 function says({ data }: Answer, reasons: ReadonlySet<unknown>): boolean {

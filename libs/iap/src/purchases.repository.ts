@@ -22,6 +22,9 @@ export interface PurchaseRow extends PurchaseKey {
   readonly linkedPurchaseId: number | null;
   readonly leewayUntil: Date | null;
   readonly acknowledgeBy: Date | null;
+  /** Of two answers of Play's about it, the one with a smaller number does not know that it was acknowledged. */
+  readonly acknowledgedSeq: number;
+  readonly givenAccountToken: string | null;
   readonly isGone: boolean;
   /** When the store is to be asked because it owes an answer (a hint came, or a question failed); null when it owes none. */
   readonly owedAt: Date | null;
@@ -48,6 +51,10 @@ export type PurchaseChange = Partial<
     | 'askedAt'
     | 'isGone'
     | 'acknowledgeBy'
+    | 'acknowledgeFailures'
+    | 'acknowledgeRetryAt'
+    | 'acknowledgedSeq'
+    | 'givenAccountToken'
     | 'checkFailures'
   >
 >;
@@ -60,6 +67,13 @@ export interface Question extends PurchaseKey {
   readonly purchaseToken: string | null;
   readonly isGone: boolean;
   readonly checkFailures: number;
+}
+
+/** A purchase that Play waits for us to acknowledge. */
+export interface Acknowledgeable {
+  readonly id: number;
+  readonly acknowledgeBy: Date;
+  readonly acknowledgeFailures: number;
 }
 
 interface LockedRow {
@@ -77,6 +91,8 @@ interface LockedRow {
   linked_purchase_id: number | null;
   leeway_until: Date | null;
   acknowledge_by: Date | null;
+  acknowledged_seq: string | null;
+  given_account_token: string | null;
   is_gone: boolean;
   owed_at: Date | null;
 }
@@ -165,7 +181,7 @@ export class PurchasesRepository {
     this.uow.assertOpen();
     const rows = await this.uow.manager.query<LockedRow[]>(
       `SELECT id, provider, environment, key, user_id, bound_by, transferred_at, account_token, facts, state, is_test,
-         linked_purchase_id, leeway_until, acknowledge_by, is_gone,
+         linked_purchase_id, leeway_until, acknowledge_by, acknowledged_seq, given_account_token, is_gone,
          CASE WHEN dirty_seq <> clean_seq OR check_failures > 0 OR leeway_until IS NOT NULL
            OR (provider = 'google' AND facts->'snapshot' = 'null'::jsonb) THEN next_check_at END AS owed_at
        FROM store_purchases WHERE id = ANY($1) ORDER BY id FOR UPDATE`,
@@ -193,6 +209,8 @@ export class PurchasesRepository {
       linkedPurchaseId: row.linked_purchase_id,
       leewayUntil: row.leeway_until,
       acknowledgeBy: row.acknowledge_by,
+      acknowledgedSeq: Number(row.acknowledged_seq ?? 0),
+      givenAccountToken: row.given_account_token,
       isGone: row.is_gone,
       owedAt: row.owed_at,
     }));
@@ -377,12 +395,14 @@ export class PurchasesRepository {
     return rows.map(({ id }) => id);
   }
 
-  /** Purchases that Play waits for us to acknowledge, the most urgent first. */
-  async toAcknowledge(limit: number): Promise<readonly { readonly id: number; readonly acknowledgeBy: Date }[]> {
-    return this.uow.manager.query<{ id: number; acknowledgeBy: Date }[]>(
-      `SELECT id, acknowledge_by AS "acknowledgeBy" FROM store_purchases
-       WHERE acknowledge_by IS NOT NULL AND user_id IS NOT NULL ORDER BY acknowledge_by LIMIT $1`,
-      [limit],
+  /** Purchases that Play waits for us to acknowledge and whose turn it is, the most urgent first. */
+  async toAcknowledge(limit: number): Promise<readonly Acknowledgeable[]> {
+    return this.uow.manager.query<Acknowledgeable[]>(
+      `SELECT id, acknowledge_by AS "acknowledgeBy", acknowledge_failures AS "acknowledgeFailures" FROM store_purchases
+       WHERE acknowledge_by IS NOT NULL AND user_id IS NOT NULL
+         AND (acknowledge_retry_at IS NULL OR acknowledge_retry_at <= $2)
+       ORDER BY acknowledge_by LIMIT $1`,
+      [limit, this.clock.now()],
     );
   }
 

@@ -233,6 +233,7 @@ export class Purchases {
       ...(isAnswer ? { askedAt: now } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
       ...(owner.bound === null ? {} : { userId, boundBy: owner.bound, boundAt: now }),
+      ...(owner.given == null ? {} : { givenAccountToken: owner.given }),
       ...(owner.bound !== null && row.userId !== null && row.userId !== userId ? { transferredAt: now } : {}),
     };
     await this.repository.save(row, facts, columns);
@@ -315,10 +316,12 @@ export class Purchases {
       return { userId: assignedTo, bound: 'admin', counts: true, refusal: null };
     }
     const token = accountTokenOf(facts) ?? uuidOf(accountToken) ?? row.accountToken;
-    const namedUserId = token === null ? null : await this.users.findByAppAccountToken(token);
+    const named = token === null ? null : await this.users.findByAppAccountToken(token);
+    const isGiven = token !== null && wasGiven(row, token, named);
     const known = {
       userId: row.userId,
-      namedUserId,
+      // A name that this service gave is a note of who came first, not the buyer's word: it holds nothing in place.
+      namedUserId: isGiven ? null : named,
       linkedUserId: replaced?.userId ?? null,
       transferredAt: row.transferredAt,
       grantsAccess: grants(standing, now),
@@ -333,6 +336,7 @@ export class Purchases {
     return {
       userId,
       bound: settled.kind === 'bind' ? settled.by : null,
+      given: isGiven ? token : null,
       counts: userId === null || (await this.sandboxCounts(row, facts, userId)),
       refusal: verdict.kind === 'refuse' ? verdict.code : null,
     };
@@ -358,6 +362,8 @@ interface Owner {
   readonly userId: number | null;
   /** Null = he was the owner before, or there is none. */
   readonly bound: BoundBy | null;
+  /** The account token of the purchase, where this service gave it. */
+  readonly given?: string | null;
   /** False: a test purchase that is not to grant anything here. */
   readonly counts: boolean;
   readonly refusal: Refusal | null;
@@ -410,6 +416,15 @@ function uuidOf(token: string | null | undefined): string | null {
   return token != null && UUID.test(token) ? token.toLowerCase() : null;
 }
 
+/**
+ * Whether this service, not the app, gave a purchase the account token that it has. Who was bound by a claim or by a link had a purchase
+ * that named nobody, so a name of his that it has since is ours.
+ */
+function wasGiven({ givenAccountToken, boundBy, userId }: PurchaseRow, token: string, named: number | null): boolean {
+  const cameFirst = (boundBy === 'claim' || boundBy === 'link') && named !== null && named === userId;
+  return token === givenAccountToken || cameFirst;
+}
+
 function isTestPurchase(row: PurchaseKey, facts: Facts): boolean {
   return row.environment === 'sandbox' || (facts.provider === 'google' && facts.snapshot?.isTest === true);
 }
@@ -436,22 +451,20 @@ function termsOf(mapped: readonly MappedProduct[], productId: string, basePlanId
 }
 
 /**
- * Until when Play waits for us to say that we delivered. Only what has an owner is acknowledged: if nobody claims it, Google gives
- * the money back, which is better than money for nothing.
+ * Until when Play waits for us to say that we delivered. Only what has an owner and gives him something is acknowledged: otherwise
+ * Google gives the money back, which is better than money for nothing.
  */
 function acknowledgeBy(
   row: PurchaseRow,
   facts: Facts,
-  { state }: Standing,
+  { state, tariffId }: Standing,
   userId: number | null,
   now: Date,
 ): Date | null {
-  if (facts.provider === 'apple' || facts.snapshot === null || userId === null) return null;
-  const { snapshot } = facts;
-  const isDue = !snapshot.isAcknowledged && ['active', 'trial', 'cancelled', 'grace'].includes(state);
-  if (!isDue) return null;
-  // Nothing newer was learnt: what was acknowledged meanwhile is not asked for again.
-  const known = row.facts.provider === 'google' ? row.facts.snapshot : null;
-  if (known?.seq === snapshot.seq && row.userId !== null) return row.acknowledgeBy;
+  if (facts.provider === 'apple' || facts.snapshot === null || userId === null || tariffId === null) return null;
+  const { isAcknowledged, seq } = facts.snapshot;
+  // An answer from before the acknowledgement does not know of it.
+  const isDue = !isAcknowledged && seq > row.acknowledgedSeq;
+  if (!isDue || !['active', 'trial', 'cancelled', 'grace'].includes(state)) return null;
   return acknowledgeDeadline(facts, now);
 }

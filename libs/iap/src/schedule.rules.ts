@@ -54,6 +54,19 @@ export function acknowledgeDeadline({ snapshot, orders }: GoogleFacts, learntAt:
   return addSeconds(boughtAt, isShort ? prepaid / 2000 : ACKNOWLEDGE_SECONDS);
 }
 
+/** The longest pause between two tries of an acknowledgement, in seconds. */
+const ACKNOWLEDGE_PAUSE_SECONDS = 3600;
+/** The shortest, in seconds: a licence tester's purchase has three minutes in all. */
+const ACKNOWLEDGE_PAUSE_LEAST_SECONDS = 10;
+
+/** When an acknowledgement is tried again after so many failures in a row: never later than after a quarter of the time that is left. */
+export function acknowledgeRetryAt(failures: number, acknowledgeBy: Date, now: Date): Date {
+  const usual = BACK_OFF_SECONDS[Math.min(failures, BACK_OFF_SECONDS.length) - 1] ?? 60;
+  const quarter = Math.floor((acknowledgeBy.getTime() - now.getTime()) / 4000);
+  const most = quarter > 0 ? Math.min(quarter, ACKNOWLEDGE_PAUSE_SECONDS) : ACKNOWLEDGE_PAUSE_SECONDS;
+  return addSeconds(now, Math.max(Math.min(usual, most), ACKNOWLEDGE_PAUSE_LEAST_SECONDS));
+}
+
 /** When to try again after so many failures in a row; null = it is given up, and a person must look. */
 export function nextTryAt(failures: number, now: Date): Date | null {
   const seconds = BACK_OFF_SECONDS[failures - 1];

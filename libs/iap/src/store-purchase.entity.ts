@@ -136,6 +136,21 @@ export class StorePurchaseEntity {
   @Column('timestamptz', { name: 'acknowledge_by', nullable: true })
   acknowledgeBy: Date | null;
 
+  /** How often in a row the acknowledgement failed, and when it is tried again; null = at once. */
+  @Column('integer', { name: 'acknowledge_failures', default: 0 })
+  acknowledgeFailures: number;
+
+  @Column('timestamptz', { name: 'acknowledge_retry_at', nullable: true })
+  acknowledgeRetryAt: Date | null;
+
+  /** Drawn from the counter of questions once Play had accepted the acknowledgement: what it answered before does not know of it. */
+  @Column('bigint', { name: 'acknowledged_seq', nullable: true })
+  acknowledgedSeq: string | null;
+
+  /** The account token that this service, not the app, gave the purchase at its store. */
+  @Column('uuid', { name: 'given_account_token', nullable: true })
+  givenAccountToken: string | null;
+
   /** When the customer last asked the store for his money. */
   @Column('timestamptz', { name: 'refund_requested_at', nullable: true })
   refundRequestedAt: Date | null;
