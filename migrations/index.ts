@@ -8,6 +8,7 @@ import { Stores1795442400000 } from './1795442400000-stores.migration.js';
 import { Ledger1795446000000 } from './1795446000000-ledger.migration.js';
 import { Acknowledgement1795870000000 } from './1795870000000-acknowledgement.migration.js';
 import { UnclaimedPayments1795880000000 } from './1795880000000-unclaimed-payments.migration.js';
+import { PaymentReminders1795881000000 } from './1795881000000-payment-reminders.migration.js';
 
 interface Migration {
   new (): MigrationInterface;
@@ -25,4 +26,5 @@ export const MIGRATIONS: readonly Migration[] = [
   Ledger1795446000000,
   Acknowledgement1795870000000,
   UnclaimedPayments1795880000000,
+  PaymentReminders1795881000000,
 ];

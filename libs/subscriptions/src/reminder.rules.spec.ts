@@ -34,16 +34,25 @@ describe('the reminder that is due', () => {
   it.each(SUBSCRIPTION_STATES)(
     'in state %s follows from whether it grants access, or did until it expired',
     (state) => {
-      const granting = (['trial', 'active', 'cancelled', 'grace'] as SubscriptionState[]).includes(state);
-      expect(due(held(2, { state }))).toBe(granting ? 'three_days' : null);
-      expect(due(held(-1, { state }))).toBe(granting || state === 'expired' ? 'ended' : null);
+      const ending = (['trial', 'active', 'cancelled'] as SubscriptionState[]).includes(state);
+      const failed = state === 'grace' ? 'payment_failed' : state === 'retry' ? 'payment_stopped' : null;
+      expect(due(held(2, { state }))).toBe(ending ? 'three_days' : failed);
+      const over = state === 'grace' ? null : failed; // the job has yet to end it, or to hear that it was paid
+      expect(due(held(-1, { state }))).toBe(ending || state === 'expired' ? 'ended' : over);
     },
   );
+
+  it('is that the payment failed as soon as it has, and that access stopped for three days (H26)', () => {
+    expect(due(held(16, { state: 'grace', startedAt: NOW, autoRenewing: true }))).toBe('payment_failed');
+    expect(due(held(0, { state: 'grace' }))).toBeNull();
+    expect(due(held(-2.99, { state: 'retry', autoRenewing: true }))).toBe('payment_stopped');
+    expect(due(held(-3, { state: 'retry' }))).toBeNull();
+    expect(due(held(16, { state: 'grace' }), held(30, { id: 2 }))).toBeNull();
+  });
 
   it('is none while a store takes the next payment by itself, and is one when it will not', () => {
     expect(due(held(2, { autoRenewing: true }))).toBeNull();
     expect(due(held(2, { autoRenewing: true, state: 'trial' }))).toBeNull();
-    expect(due(held(2, { autoRenewing: true, state: 'grace' }))).toBe('three_days');
     expect(due(held(2, { autoRenewing: false, state: 'trial' }))).toBe('three_days');
   });
 

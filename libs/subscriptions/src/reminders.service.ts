@@ -5,7 +5,7 @@ import { type NotedReminder, RemindersRepository } from './reminders.repository.
 
 const BATCH = 500;
 
-/** Tells people, in time, that their access ends and does not renew by itself. */
+/** Tells people, in time, that their access ends and does not renew by itself, or that their store could not charge them. */
 @Injectable()
 export class Reminders {
   constructor(
@@ -17,7 +17,7 @@ export class Reminders {
 
   /**
    * Sends every reminder that is due, each once: that it was sent and the mail itself are one transaction. Answers how many that
-   * were. While mail is off nobody is reminded, nor noted down as if he had been.
+   * were. While mail is off nobody is reminded, nor noted down as if they had been.
    */
   async remind(): Promise<number> {
     if (!this.mail.isOn) return 0;
@@ -33,10 +33,17 @@ export class Reminders {
   }
 }
 
-function letterOf({ kind, endsAt, email, locale, tariff }: NotedReminder): AddressedLetter {
-  const letter =
-    kind === 'ended'
-      ? ({ kind: 'access_ended', params: { tariff, endedAt: endsAt } } as const)
-      : ({ kind: 'access_ends', params: { tariff, endsAt } } as const);
-  return { to: email, locale, letter };
+function letterOf({ kind, endsAt, email, locale, tariff, source }: NotedReminder): AddressedLetter {
+  const store = source === 'google' ? 'Google Play' : 'App Store';
+  switch (kind) {
+    case 'three_days':
+    case 'one_day':
+      return { to: email, locale, letter: { kind: 'access_ends', params: { tariff, endsAt } } };
+    case 'ended':
+      return { to: email, locale, letter: { kind: 'access_ended', params: { tariff, endedAt: endsAt } } };
+    case 'payment_failed':
+      return { to: email, locale, letter: { kind: 'payment_failed', params: { tariff, store, endsAt } } };
+    case 'payment_stopped':
+      return { to: email, locale, letter: { kind: 'payment_stopped', params: { tariff, store, stoppedAt: endsAt } } };
+  }
 }

@@ -144,6 +144,48 @@ describe('a subscription that ends', () => {
   });
 });
 
+describe('a payment that the store could not take', () => {
+  const becomes = (id: number, state: string, end: Date): Promise<unknown> =>
+    open.rooms
+      .get(DataSource)
+      .query(`UPDATE user_tariffs SET state = $2, access_until = $3, auto_renewing = true WHERE id = $1`, [
+        id,
+        state,
+        end,
+      ]);
+
+  it('is told of once, with until when it can be mended, and never as an end (H26)', async () => {
+    const { held } = await subscriber(30);
+    open.clock.advance({ days: 30 });
+    await becomes(held.id, 'grace', addDays(open.clock.now(), 16));
+    const [mail, ...others] = await remind();
+    expect(others).toEqual([]);
+    expect(mail!.headers.get('subject')).toBe('Your VPN payment did not go through');
+    expect(await remindedEvery(12, 32)).toEqual([]);
+  });
+
+  it('is told of once more when access stops for it, and not again when that ends (H26)', async () => {
+    const { held } = await subscriber(30);
+    open.clock.advance({ days: 30 });
+    const end = open.clock.now();
+    await becomes(held.id, 'retry', end);
+    expect(subjects(await remind())).toEqual(['Your VPN access has stopped: the payment failed']);
+    open.clock.advance({ days: 1 });
+    await becomes(held.id, 'expired', end);
+    expect(await remindedEvery(12, 8)).toEqual([]);
+  });
+
+  it('is not told of anew when the store moves the end of the grace by hours (H26)', async () => {
+    const { held } = await subscriber(30);
+    open.clock.advance({ days: 30 });
+    await becomes(held.id, 'grace', addDays(open.clock.now(), 3));
+    expect(await remind()).toHaveLength(1);
+    open.clock.advance({ hours: 6 });
+    await becomes(held.id, 'grace', addDays(open.clock.now(), 3));
+    expect(await remind()).toEqual([]);
+  });
+});
+
 describe('reminders', () => {
   it('are neither noted nor sent when what was to send them fails', async () => {
     await subscriber(2);
@@ -206,6 +248,7 @@ describe('the SQL that finds reminders', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyRow, { minLength: 1, maxLength: 3 }), async (some) => {
         await data.query('DELETE FROM user_tariffs');
+        await data.query('DELETE FROM subscription_reminders');
         for (const [place, { state, start, end, autoRenewing }] of some.entries()) {
           // Quarters of days, so that the windows' edges are met; starts differ, because they are unique.
           const startedAt = new Date(addDays(now, start / 4).getTime() + place);

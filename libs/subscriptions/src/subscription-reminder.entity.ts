@@ -3,7 +3,7 @@ import { type ReminderKind } from './reminder.rules.js';
 
 /** That a subscription's owner was reminded of one of its ends. Another end is another row: a renewal arms the reminders again. */
 @Entity('subscription_reminders')
-@Check('subscription_reminders_kind', `kind IN ('three_days', 'one_day', 'ended')`)
+@Check('subscription_reminders_kind', `kind IN ('three_days', 'one_day', 'ended', 'payment_failed', 'payment_stopped')`)
 export class SubscriptionReminderEntity {
   @PrimaryColumn('integer', { name: 'subscription_id', primaryKeyConstraintName: 'subscription_reminders_pkey' })
   subscriptionId: number;

@@ -14,6 +14,7 @@ import { type SubscriptionSource, type SubscriptionState } from './subscription.
 @Index('user_tariffs_due', ['accessUntil'], {
   where: `state IN ('trial', 'active', 'cancelled', 'grace') AND access_until IS NOT NULL`,
 })
+@Index('user_tariffs_payment_failed', ['accessUntil'], { where: `state IN ('grace', 'retry')` })
 @Check('user_tariffs_store', `(source IN ('apple', 'google')) = (store_purchase_id IS NOT NULL)`)
 @Index('user_tariffs_tariff_id', ['tariffId'])
 @Index('user_tariffs_access_until', ['accessUntil'], { where: 'access_until IS NOT NULL' })

@@ -20,6 +20,22 @@ export const en: LetterCatalogue = {
       'You can renew it in the app at any time. Your devices are kept for a while and will work again without a new set-up.',
     ],
   }),
+  payment_failed: ({ tariff, store, endsAt }) => ({
+    subject: 'Your VPN payment did not go through',
+    paragraphs: [
+      'Hello,',
+      `${store} could not charge you for your subscription "${tariff}". It will try again, and until then you stay connected.`,
+      `Please check your payment method in ${store} before ${instant.format(endsAt)} (UTC): after that your devices can no longer connect.`,
+    ],
+  }),
+  payment_stopped: ({ tariff, store, stoppedAt }) => ({
+    subject: 'Your VPN access has stopped: the payment failed',
+    paragraphs: [
+      'Hello,',
+      `${store} could not charge you for your subscription "${tariff}", so your devices can no longer connect since ${instant.format(stoppedAt)} (UTC).`,
+      `The subscription is not cancelled: update your payment method in ${store}, and your devices connect again without a new set-up.`,
+    ],
+  }),
   purchase_came: ({ tariff, store, movedAt }) => ({
     subject: 'A VPN subscription was moved to your account',
     paragraphs: [

@@ -7,6 +7,8 @@ const END = new Date('2026-11-25T10:00:00Z');
 const LETTERS: readonly Letter[] = [
   { kind: 'access_ends', params: { tariff: 'Monthly', endsAt: END } },
   { kind: 'access_ended', params: { tariff: 'Monthly', endedAt: END } },
+  { kind: 'payment_failed', params: { tariff: 'Monthly', store: 'App Store', endsAt: END } },
+  { kind: 'payment_stopped', params: { tariff: 'Monthly', store: 'App Store', stoppedAt: END } },
   { kind: 'purchase_came', params: { tariff: 'Monthly', store: 'App Store', movedAt: END } },
   { kind: 'purchase_left', params: { tariff: 'Monthly', store: 'App Store', movedAt: END } },
 ];
