@@ -234,6 +234,9 @@ describe('the command line', () => {
 
   it('adds, drains and looks over servers', async () => {
     const dataDirectory = await dataFolder();
+    const nothingYet = await cli(['servers', 'list'], dataDirectory);
+    expect(nothingYet).toEqual({ code: 0, stdout: '', stderr: '' }); // only what serves writes the first one
+    await (await Service.start({ dataDirectory })).stop();
     const server = {
       name: 'Frankfurt 1',
       endpoint: 'de1.vpn.example.com:51820',

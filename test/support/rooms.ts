@@ -4,6 +4,7 @@ import { Accounts, type User } from '#auth';
 import { ManualClock } from '#kernel';
 import { createLog, type Environment, PlatformModule, SYSTEM } from '#platform';
 import { type NewTariff, type Tariff, Tariffs } from '#tariffs';
+import { FirstServer } from '#wireguard';
 import { createTestDatabase } from './database.js';
 import { testSettings } from './settings.js';
 
@@ -62,7 +63,17 @@ export async function openInstance(
   const builder = Test.createTestingModule({ imports: [platform, ...modules] });
   for (const { provider, by } of replacements) builder.overrideProvider(provider).useValue(by);
   const rooms = await builder.compile();
+  await firstServerIn(rooms)?.update();
   return rooms.init();
+}
+
+/** As a process that serves has it; undefined without the room that keeps servers. */
+function firstServerIn(rooms: INestApplicationContext): FirstServer | undefined {
+  try {
+    return rooms.get(FirstServer, { strict: false });
+  } catch {
+    return undefined;
+  }
 }
 
 let sequence = 0;

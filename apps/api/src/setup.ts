@@ -2,6 +2,7 @@ import { type DynamicModule, type NestApplicationOptions } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core';
 import { type FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { NestLog, type PlatformOptions } from '#platform';
+import { FirstServer } from '#wireguard';
 import { AppModule } from './app.module.js';
 import { createHttpAdapter } from './http/http-server.js';
 import { serveMetrics } from './http/metrics.js';
@@ -28,6 +29,13 @@ export async function createApp(
   if (settings.http.corsOrigins.length > 0) app.enableCors({ origin: [...settings.http.corsOrigins] });
   if (settings.http.docs) serveDocs(app);
   if (settings.metrics.token !== undefined) serveMetrics(app, settings.metrics.token);
-  await app.init();
+  try {
+    // Here, not in its room: only what serves writes the server of the settings; a command or a worker may have others.
+    await app.get(FirstServer).update();
+    await app.init();
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
   return app;
 }

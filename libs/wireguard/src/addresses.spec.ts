@@ -102,7 +102,7 @@ describe('the first server', () => {
   it('has a key pair made for it once when none is set', async () => {
     const servers = open.rooms.get(Servers);
     const before = await servers.get(serverId);
-    await open.rooms.get(FirstServer).onApplicationBootstrap();
+    await open.rooms.get(FirstServer).update();
     expect(await servers.get(serverId)).toEqual(before);
     expect(await servers.privateKey(serverId)).toMatch(/=$/);
     const stored = await open.rooms

@@ -1,5 +1,6 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { SecretBox, Settings, UnitOfWork } from '#platform';
+import { Inject, Injectable } from '@nestjs/common';
+import { type Logger } from 'pino';
+import { Audit, differences, LOG, SecretBox, Settings, SettingsError, SYSTEM, UnitOfWork } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { generateKeyPair } from './keys.js';
 import { parseSubnet } from './networks.js';
@@ -9,25 +10,55 @@ import { type DescribedServer, ServersRepository } from './servers.repository.js
 
 const DEVELOPMENT_ENDPOINT = '127.0.0.1:51820';
 
+/** What the settings say of the server; what is changed of it is logged and audited. */
+const DESCRIBED = [
+  'endpoint',
+  'publicKey',
+  'subnet',
+  'dns',
+  'mtu',
+  'provider',
+  'applies',
+  'presharedKeys',
+] as const satisfies readonly (keyof Server)[];
+
+/** How the server is reached, as the settings say and as it was. */
+interface Reach {
+  readonly columns: Pick<DescribedServer, 'sealedAccess' | 'adopted'>;
+  /** Undefined: as before. Places only, no secrets. */
+  readonly change: { readonly from: string | null; readonly to: string | null } | undefined;
+}
+
 /** The server that the WG_* settings describe, so that nobody has to register it. */
 @Injectable()
-export class FirstServer implements OnApplicationBootstrap {
+export class FirstServer {
   constructor(
     private readonly settings: Settings,
     private readonly uow: UnitOfWork,
     private readonly repository: ServersRepository,
     private readonly addresses: AddressesRepository,
+    private readonly audit: Audit,
     private readonly box: SecretBox,
+    @Inject(LOG) private readonly log: Logger,
   ) {}
 
   /**
-   * Brings its row up to date with the settings. Where no public key is set (development), a pair is made once and kept, so that
-   * `cli servers export` gives a server that devices can connect to.
+   * Brings its row up to date with the settings of this process. Only a process that serves does so when it starts: a command or a
+   * worker may have other settings. What changes is logged and audited.
+   *
+   * While peers exist, the subnet stays, and nothing changes from or to wg-easy: both are in the configs of devices. Whether we apply,
+   * and who makes the keys, changes only where that is confirmed: an instance with an older `.env` would otherwise end the
+   * enforcement of access by being started.
+   *
+   * Where no public key is set (development), a pair is made once and kept, so that `cli servers export` gives a server that
+   * devices can connect to.
+   * @throws SettingsError naming the settings that peers forbid
    */
-  async onApplicationBootstrap(): Promise<void> {
+  async update({ confirmed = false } = {}): Promise<void> {
     const { serverPublicKey, endpoint, subnet, dns, mtu, keyPolicy, applies, presharedKeys } = this.settings.wireguard;
     await this.uow.run(async () => {
       const existing = await this.repository.lockFirst();
+      const reach = await this.reachFor(existing);
       const server = await this.repository.saveFirst(existing, {
         endpoint: endpoint ?? existing?.endpoint ?? DEVELOPMENT_ENDPOINT,
         subnet: parseSubnet(subnet)?.cidr ?? subnet,
@@ -36,25 +67,56 @@ export class FirstServer implements OnApplicationBootstrap {
         provider: keyPolicy,
         applies,
         presharedKeys,
-        ...(await this.reachFor(existing)),
+        ...reach.columns,
         keys: this.keysFor(existing, serverPublicKey),
       });
       if (server.subnet !== existing?.subnet) await this.addresses.fill(server);
+      // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
+      if (existing !== null) await this.assertPeersStay(existing, server, confirmed);
+      await this.record(existing, server, reach);
     });
   }
 
+  private async assertPeersStay(before: Server, after: Server, confirmed: boolean): Promise<void> {
+    const faults = [...forbiddenChanges(before, after), ...(confirmed ? [] : changesToConfirm(before, after))];
+    if (faults.length === 0) return;
+    const isUsed = (await this.repository.hasPeers(after.id)) || (await this.repository.hasLeftovers(after.id));
+    if (isUsed) throw new SettingsError(faults);
+  }
+
+  private async record(before: Server | null, after: Server, { change }: Reach): Promise<void> {
+    const { id, name, provider, region } = after;
+    const target = `server:${id}` as const;
+    if (before === null) {
+      await this.audit.record({ ...SYSTEM, action: 'server_add', target, data: { name, provider, region } });
+      return;
+    }
+    const changed = {
+      ...differences(before, after, DESCRIBED),
+      ...(change === undefined ? {} : { access: change }),
+    };
+    if (Object.keys(changed).length === 0) return;
+    await this.audit.record({ ...SYSTEM, action: 'server_change', target, data: { name, changed } });
+    this.uow.afterCommit(() =>
+      this.log.warn(
+        { serverId: id, changed },
+        'the server of the WG_* settings was changed: they are not what they were',
+      ),
+    );
+  }
+
   /** How the settings say that it is reached, sealed. Another place is another server, whose peers are not ours to remove yet. */
-  private async reachFor(existing: Server | null): Promise<Pick<DescribedServer, 'sealedAccess' | 'adopted'>> {
+  private async reachFor(existing: Server | null): Promise<Reach> {
     const access = accessOf(this.settings.wireguard);
-    if (access === null) return { sealedAccess: null, adopted: false };
-    const text = JSON.stringify({ access, fromSettings: true } satisfies SealedAccess);
     const sealed = existing === null ? null : await this.repository.sealedAccess(existing.id);
     const known = sealed === null ? null : this.box.open(sealed);
-    const isElsewhere = known === null || placeOf((JSON.parse(known) as SealedAccess).access) !== placeOf(access);
-    return {
-      sealedAccess: known === text ? undefined : this.box.seal(text),
-      adopted: isElsewhere ? false : undefined,
-    };
+    const from = known === null ? null : placeOf((JSON.parse(known) as SealedAccess).access);
+    const to = access === null ? null : placeOf(access);
+    const change = existing === null || from === to ? undefined : { from, to };
+    if (access === null) return { columns: { sealedAccess: null, adopted: false }, change };
+    const text = JSON.stringify({ access, fromSettings: true } satisfies SealedAccess);
+    const sealedAccess = known === text ? undefined : this.box.seal(text);
+    return { columns: { sealedAccess, adopted: from === to ? undefined : false }, change };
   }
 
   private keysFor(existing: Server | null, given: string | undefined): DescribedServer['keys'] {
@@ -63,6 +125,43 @@ export class FirstServer implements OnApplicationBootstrap {
     const { publicKey, privateKey } = generateKeyPair();
     return { publicKey, sealedPrivateKey: this.box.seal(privateKey) };
   }
+}
+
+/** What would take their addresses or keys from devices that exist. */
+function forbiddenChanges(before: Server, after: Server): readonly string[] {
+  const isMovedToOrFromEasy = before.provider !== after.provider && [before, after].some(isEasy);
+  return [
+    ...(before.subnet === after.subnet
+      ? []
+      : [
+          `WG_SUBNET is ${after.subnet}, but the server has devices in ${before.subnet}: set it back, or delete them first`,
+        ]),
+    ...(isMovedToOrFromEasy
+      ? [
+          `WG_KEY_POLICY is ${after.provider}, but the server has devices of ${before.provider}: set it back, or delete them first`,
+        ]
+      : []),
+  ];
+}
+
+function isEasy({ provider }: Server): boolean {
+  return provider === 'wg-easy';
+}
+
+/** What may be meant, and may be an old `.env` as well. */
+function changesToConfirm(before: Server, after: Server): readonly string[] {
+  const how = 'while it has devices: set it back, or confirm it with "npm run cli -- servers accept-settings"';
+  const isOtherHostPolicy = before.provider !== after.provider && ![before, after].some(isEasy);
+  return [
+    ...(isOtherHostPolicy
+      ? [`WG_KEY_POLICY changes the server from ${before.provider} to ${after.provider} ${how}`]
+      : []),
+    ...(before.applies === after.applies
+      ? []
+      : [
+          `WG_APPLY_ENABLED would ${after.applies ? 'begin' : 'cease'} to put devices onto the server and take them off ${how}`,
+        ]),
+  ];
 }
 
 function accessOf({ applies, keyPolicy, host, easy, interface: name }: Settings['wireguard']): ServerAccess | null {

@@ -4,6 +4,7 @@
  */
 export { AddressesRepository as Addresses, COOL_DOWN_SECONDS } from './addresses.repository.js';
 export { Diagnosis, type Finding } from './diagnosis.service.js';
+export { FirstServer } from './first-server.service.js';
 export { type HostOptions, HostProvider } from './host.provider.js';
 export { type HostCommand, type HostShell } from './host-shell.js';
 export { generateKeyPair, isKey, type KeyPair, publicKeyOf } from './keys.js';

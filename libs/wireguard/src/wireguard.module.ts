@@ -22,6 +22,6 @@ import { Servers } from './servers.service.js';
     Servers,
     ServersRepository,
   ],
-  exports: [AddressesRepository, Diagnosis, Providers, ServerHealthRepository, Servers],
+  exports: [AddressesRepository, Diagnosis, FirstServer, Providers, ServerHealthRepository, Servers],
 })
 export class WireGuardModule {}

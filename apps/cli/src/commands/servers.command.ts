@@ -2,7 +2,7 @@ import { type INestApplicationContext } from '@nestjs/common';
 import { parseArgs } from 'node:util';
 import { ServerExport } from '#peers';
 import { SYSTEM } from '#platform';
-import { readServerDraft, type Server, Servers } from '#wireguard';
+import { FirstServer, readServerDraft, type Server, Servers } from '#wireguard';
 import { type Command, UsageError, withRooms } from '../command.js';
 import { readJson } from '../json-file.js';
 import { examineServers } from './servers-doctor.js';
@@ -43,6 +43,11 @@ const ACTIONS: Readonly<Record<string, (call: Call) => Promise<void>>> = {
     await syncServers(rooms, server === undefined ? applied : [named(all, server)], force);
   },
 
+  async 'accept-settings'({ rooms, servers }) {
+    await rooms.get(FirstServer).update({ confirmed: true });
+    for (const server of await servers.list()) if (server.fromSettings) print(server);
+  },
+
   async drain({ servers, names: [wanted] }) {
     if (wanted === undefined) throw new UsageError('servers drain: which one?');
     const { id } = await choose(servers, wanted);
@@ -65,6 +70,10 @@ export const serversCommand: Command = {
     [
       'servers sync [--server ID|NAME] [--force]',
       'Sweep servers now; --force adopts them, and removes however many there are',
+    ],
+    [
+      'servers accept-settings',
+      'Write the server of the WG_* settings as they are here, also where its devices notice',
     ],
     ['servers drain ID|NAME', 'Place no new peers on a server'],
     ['servers doctor [--server ID|NAME]', 'Look servers over from end to end; exit code 1 when one is not well'],
