@@ -124,6 +124,7 @@ describe('what Apple told and nobody heard', () => {
     stores.api.clock.advance({ minutes: 1 });
     stores.apple.fault('notification_history', {
       kind: 'rate_limit',
+      environment: 'production',
       until: new Date(stores.api.clock.now().getTime() + 60_000),
     });
     await expect(repair.repairDue()).rejects.toMatchObject({ code: 'store_unavailable' });

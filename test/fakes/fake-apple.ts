@@ -22,7 +22,11 @@ export type FakeAppleOp =
   | 'ocsp';
 
 /** How it answers instead; once, unless told how often. */
-export type FakeAppleFault = { readonly times?: number } & (
+export type FakeAppleFault = {
+  readonly times?: number;
+  /** In one environment only. */
+  readonly environment?: 'production' | 'sandbox' | undefined;
+} & (
   | { readonly kind: 'status'; readonly status: number; readonly errorCode?: number }
   /** Late; then as it would. */
   | { readonly kind: 'delay'; readonly ms: number }
@@ -786,7 +790,7 @@ export class FakeApple {
       response.writeHead(404).end();
       return;
     }
-    if (await this.misbehave(op, request, response)) return;
+    if (await this.misbehave(op, realm, request, response)) return;
     if (op === 'ocsp') {
       const [, number, issuer] = path.split('/');
       const chain = this.chains[Number(number)] ?? this.certificates;
@@ -805,8 +809,16 @@ export class FakeApple {
   }
 
   /** Whether a fault took the place of the answer. */
-  private async misbehave(op: FakeAppleOp, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
-    const due = this.faults.find((one) => one.left > 0 && (one.op === '*' || one.op === op));
+  private async misbehave(
+    op: FakeAppleOp,
+    realm: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<boolean> {
+    const due = this.faults.find(
+      ({ left, op: of, fault: { environment = realm } }) =>
+        left > 0 && (of === '*' || of === op) && environment === realm,
+    );
     if (due === undefined) return false;
     due.left -= 1;
     const { fault } = due;

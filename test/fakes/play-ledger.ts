@@ -407,6 +407,11 @@ export class PlayLedger {
     return this.tell(purchase, SUBSCRIPTION.priceChangeUpdated);
   }
 
+  /** What Play has no reason to say: that a purchase replaced another one, whatever that one replaced. */
+  link(token: string, replacedToken: string): void {
+    this.subscription(token).linkedToken = replacedToken;
+  }
+
   /** One more product in the same subscription, which ends when it does unless told. */
   addOn(token: string, { productId, days }: { readonly productId: string; readonly days?: number }): Rtdn {
     const purchase = this.subscription(token);

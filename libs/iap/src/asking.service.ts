@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { addDays, Clock, DomainError } from '#kernel';
-import { LOG, Settings, UnitOfWork } from '#platform';
+import { isDatabaseUnavailable, LOG, Settings, UnitOfWork, UnreadableSecretError } from '#platform';
 import { Endings, type StoreKeeper } from '#subscriptions';
 import { type AppleNews } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
@@ -13,6 +13,8 @@ import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository, type Question } from './purchases.repository.js';
 import { nextQuestionAt } from './schedule.rules.js';
 import { tokenKey } from './store.js';
+import { StoreMetrics } from './store.metrics.js';
+import { within } from './time-limit.js';
 
 /** How many purchases are asked about at once: Apple allows 50 questions a second, and the database's pool is shared. */
 const AT_ONCE = 4;
@@ -22,6 +24,10 @@ const MOST_MISSED = 12;
 /** How long the job that ends things waits for the stores in one run, in milliseconds. */
 const PATIENCE_MS = 40_000;
 const BUSY_RETRY_SECONDS = 2;
+/** How long one question may take with all that it leads to, in milliseconds: less than its lease. */
+const QUESTION_LIMIT_MS = 50_000;
+/** How many purchases back a chain is followed by one question. The question about each of them follows it further. */
+const LONGEST_CHAIN = 10;
 
 interface AskOptions {
   readonly mayEnd?: boolean;
@@ -30,6 +36,8 @@ interface AskOptions {
   readonly cause?: string;
   /** Reads what became of every transaction of the purchase, and not only what is new. */
   readonly isThorough?: boolean;
+  /** The purchases of the chain that this question is about already, by their keys: a chain may lead back to itself. */
+  readonly chain?: ReadonlySet<string>;
 }
 
 /** Asks the stores what has become of purchases, and has what they say learnt. */
@@ -44,6 +52,7 @@ export class Asking implements StoreKeeper, OnModuleInit {
     private readonly apple: AppleStorefront,
     private readonly google: GoogleStorefront,
     private readonly endings: Endings,
+    private readonly metrics: StoreMetrics,
     private readonly settings: Settings,
     private readonly clock: Clock,
     @Inject(LOG) private readonly log: Logger,
@@ -55,7 +64,9 @@ export class Asking implements StoreKeeper, OnModuleInit {
 
   /** Asks about what is due: hints that came, days before an end, failures to be repeated. Returns about how many. */
   async askDue(): Promise<number> {
-    for (const id of await this.repository.newlyMapped(BATCH)) await this.purchases.rederive(id, 'mapped');
+    for (const id of await this.repository.newlyMapped(BATCH)) {
+      await this.apart(id, () => this.purchases.rederive(id, 'mapped'));
+    }
     const questions = await this.repository.leaseDue(BATCH);
     await this.askAll(questions, {});
     return questions.length;
@@ -84,7 +95,10 @@ export class Asking implements StoreKeeper, OnModuleInit {
     const work = async (): Promise<void> => {
       for (let next = left.shift(); next !== undefined; next = left.shift()) {
         if (performance.now() > until) await this.repository.unanswered(next, this.clock.now());
-        else await this.ask(next, options).catch((error: unknown) => this.tell(error));
+        else {
+          const question = next;
+          await this.apart(question.id, () => this.ask(question, options));
+        }
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
@@ -95,14 +109,17 @@ export class Asking implements StoreKeeper, OnModuleInit {
     const questions = await this.repository.lease(ids);
     await this.askAll(questions, { mayEnd: false }, performance.now() + PATIENCE_MS);
     // Whom nobody could ask about goes on, or not, by the leeway alone.
-    for (const id of await this.repository.onLeeway(ids)) await this.purchases.rederive(id, 'store unavailable', false);
+    for (const id of await this.repository.onLeeway(ids)) {
+      await this.apart(id, () => this.purchases.rederive(id, 'store unavailable', false));
+    }
   }
 
   async end(purchaseIds: readonly number[], now: Date): Promise<number> {
     let ended = 0;
     for (const id of purchaseIds) {
-      const { standing } = await this.purchases.rederive(id, 'clock');
-      if (standing.accessUntil !== null && standing.accessUntil <= now) ended++;
+      const learnt = await this.apart(id, () => this.purchases.rederive(id, 'clock'));
+      const accessUntil = learnt?.standing.accessUntil ?? null;
+      if (accessUntil !== null && accessUntil <= now) ended++;
     }
     return ended;
   }
@@ -128,8 +145,9 @@ export class Asking implements StoreKeeper, OnModuleInit {
   private async ask(question: Question, options: AskOptions): Promise<void> {
     this.uow.assertClosed();
     try {
-      if (question.provider === 'apple') await this.askApple(question, options);
-      else await this.askGoogle(question, options);
+      const asked =
+        question.provider === 'apple' ? this.askApple(question, options) : this.askGoogle(question, options);
+      await within(asked, performance.now() + QUESTION_LIMIT_MS);
       await this.repository.answered(question);
     } catch (error) {
       const retryAfter = error instanceof DomainError ? (error.retryAfterSeconds ?? 0) : 0;
@@ -167,7 +185,8 @@ export class Asking implements StoreKeeper, OnModuleInit {
   }
 
   private async askGoogle(question: Question, options: AskOptions): Promise<void> {
-    const { id, purchaseToken } = question;
+    const { id } = question;
+    const purchaseToken = this.tokenOf(question);
     if (purchaseToken === null) throw new Error(`Purchase ${id} has no token to ask with`);
     const seq = await this.repository.nextQuestion();
     const answer = await this.google.purchase(purchaseToken, seq);
@@ -193,8 +212,9 @@ export class Asking implements StoreKeeper, OnModuleInit {
     options: AskOptions,
   ): Promise<Learnt> {
     const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
+    const chain = new Set(options.chain).add(key.key);
     const replaced = linkedToken ?? expiredToken;
-    if (replaced !== null) await this.askFirst(replaced);
+    if (replaced !== null) await this.learnFirst(replaced, chain);
     const id = await this.repository.find(key);
     const known = id === null ? new Set<string>() : await this.repository.knownPayments(id);
     const orders: GoogleOrder[] = [];
@@ -217,11 +237,29 @@ export class Asking implements StoreKeeper, OnModuleInit {
     });
   }
 
-  /** Of a purchase that another replaces: it may replace one itself, and so have an owner whom nothing else names. */
-  private async askFirst(purchaseToken: string): Promise<void> {
+  /**
+   * Of a purchase that another replaces: it may replace one itself, and so have an owner whom nothing else names. It is asked about
+   * here and now, without its lease: a question that waits for another one may wait for itself.
+   */
+  private async learnFirst(purchaseToken: string, chain: ReadonlySet<string>): Promise<void> {
     const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
     const id = await this.repository.ensure(key, purchaseToken, NOTHING_OF_GOOGLE);
-    if ((await this.repository.read(id))?.askedAt == null) await this.askAbout(id);
+    if (chain.has(key.key) || chain.size >= LONGEST_CHAIN) return;
+    if ((await this.repository.read(id))?.askedAt == null) await this.redeemToken(purchaseToken, { chain });
+  }
+
+  /** The token to ask with. @throws DomainError store_unavailable when no key opens it: nobody can ask, until it is told again */
+  private tokenOf(question: Question): string | null {
+    try {
+      return this.repository.openToken(question);
+    } catch (error) {
+      if (!(error instanceof UnreadableSecretError)) throw error;
+      this.log.error(
+        { purchaseId: question.id },
+        'the token of a purchase is sealed by a key that CONFIG_ENCRYPTION_KEY lacks: Play is asked when the app shows it again',
+      );
+      throw new DomainError('store_unavailable', { cause: error });
+    }
   }
 
   /** What was paid for an item; where we may not ask, what its plan says. */
@@ -285,10 +323,22 @@ export class Asking implements StoreKeeper, OnModuleInit {
     return missed;
   }
 
-  /** A store that does not answer is told of once by whoever asked; anything else is a fault of ours. */
-  private tell(error: unknown): void {
-    if (error instanceof DomainError)
-      this.log.warn({ code: error.code }, 'a store could not be asked about a purchase');
-    else this.log.error({ err: error }, 'a purchase could not be brought up to date');
+  /**
+   * What is done for one purchase of many: it is told of when it fails, and stops none of the others. Null when it failed. Without a
+   * database none would succeed.
+   */
+  private async apart<T>(purchaseId: number, work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isDatabaseUnavailable(error)) throw error;
+      if (error instanceof DomainError) {
+        this.log.warn({ purchaseId, code: error.code }, 'a store could not be asked about a purchase');
+      } else {
+        this.metrics.purchaseFailed();
+        this.log.error({ purchaseId, err: error }, 'a purchase could not be brought up to date');
+      }
+      return null;
+    }
   }
 }

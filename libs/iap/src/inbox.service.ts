@@ -14,10 +14,13 @@ import { nextTryAt } from './schedule.rules.js';
 import { type PurchaseKey, tokenKey } from './store.js';
 import { type LeasedEvent, StoreEventsRepository } from './store-events.repository.js';
 import { StoreMetrics } from './store.metrics.js';
+import { within } from './time-limit.js';
 
 const BATCH = 20;
 /** So a store that answers late holds up little else, and a batch is done (5 x 8 s) before its lease is over. */
 const AT_ONCE = 4;
+/** How long one event may take, in milliseconds: whatever it waits for, the others go on, and it is tried again. */
+const EVENT_LIMIT_MS = 45_000;
 /** SUBSCRIPTION_REVOKED: afterwards Play only says that it has expired. */
 const REVOKED = 12;
 /** Types of Apple's that concern the operator, not a purchase. */
@@ -129,7 +132,7 @@ export class Inbox implements BeforeApplicationShutdown {
 
   private async handle(event: LeasedEvent): Promise<void> {
     try {
-      const { status, purchaseId } = await this.dealWith(event);
+      const { status, purchaseId } = await within(this.dealWith(event), performance.now() + EVENT_LIMIT_MS);
       await this.events.finish(event.id, status, purchaseId);
       this.metrics.event(event.provider, event.type, status);
     } catch (error) {
@@ -145,7 +148,9 @@ export class Inbox implements BeforeApplicationShutdown {
     }
   }
 
-  private async dealWith({ provider, payload }: LeasedEvent): Promise<Outcome> {
+  private async dealWith(event: LeasedEvent): Promise<Outcome> {
+    const { provider } = event;
+    const payload = this.events.payloadOf(event);
     if (provider === 'google') return this.dealWithGoogle(readPushMessage(JSON.parse(payload)));
     await this.apple.assertNotRevoked(payload);
     return this.dealWithApple(await this.apple.readNotification(payload));

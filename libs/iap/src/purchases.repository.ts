@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock, DomainError, type Listing, type Page } from '#kernel';
-import { SecretBox, UnitOfWork } from '#platform';
+import { SecretBox, UnitOfWork, UnreadableSecretError } from '#platform';
 import { type SubscriptionState } from '#subscriptions';
 import { type StoreProvider } from '#tariffs';
 import { type AppleTransaction } from './apple-facts.js';
@@ -64,7 +64,8 @@ export interface Question extends PurchaseKey {
   readonly id: number;
   /** The hint that this question comes after. */
   readonly dirtySeq: number;
-  readonly purchaseToken: string | null;
+  /** Play's token, as the row keeps it: see `openToken`. */
+  readonly sealedToken: string | null;
   readonly isGone: boolean;
   readonly checkFailures: number;
 }
@@ -115,6 +116,8 @@ const LISTED = `p.id, p.provider, p.environment,
 
 /** How long whoever asks about a purchase holds it, in seconds: longer than any question takes. */
 const LEASE_SECONDS = 60;
+/** So many questions in a row without an answer, over ten hours, are more than a store that was away for a while. */
+const MANY_FAILURES = 5;
 
 @Injectable()
 export class PurchasesRepository {
@@ -128,7 +131,10 @@ export class PurchasesRepository {
   async ensure(key: PurchaseKey, purchaseToken: string | null, nothing: Facts): Promise<number> {
     const { provider, environment } = key;
     const known = await this.find(key);
-    if (known !== null) return known;
+    if (known !== null) {
+      if (purchaseToken !== null) await this.resealToken(known, purchaseToken);
+      return known;
+    }
     await this.uow.manager.query(
       `INSERT INTO store_purchases (provider, environment, key, sealed_token, facts, state, created_at, next_check_at)
        VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT (provider, environment, key) DO NOTHING`,
@@ -145,6 +151,29 @@ export class PurchasesRepository {
     const id = await this.find(key);
     if (id === null) throw new Error('A purchase vanished'); // they are never deleted
     return id;
+  }
+
+  /** A token that no key opens any more is sealed anew as soon as somebody tells it again: the app, a notification, a record. */
+  private async resealToken(id: number, purchaseToken: string): Promise<void> {
+    const [row] = await this.uow.manager.query<{ sealed_token: string | null }[]>(
+      `SELECT sealed_token FROM store_purchases WHERE id = $1`,
+      [id],
+    );
+    if (row === undefined || this.isReadable(row.sealed_token)) return;
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET sealed_token = $2, check_failures = 0, next_check_at = $3
+       WHERE id = $1 AND sealed_token IS NOT DISTINCT FROM $4`,
+      [id, this.box.seal(purchaseToken), this.clock.now(), row.sealed_token],
+    );
+  }
+
+  private isReadable(sealedToken: string | null): boolean {
+    try {
+      return sealedToken !== null && this.box.open(sealedToken) !== '';
+    } catch (error) {
+      if (error instanceof UnreadableSecretError) return false;
+      throw error;
+    }
   }
 
   async find({ provider, environment, key }: PurchaseKey): Promise<number | null> {
@@ -266,6 +295,18 @@ export class PurchasesRepository {
     );
   }
 
+  /** Whether a purchase took the place of the other one, or of one that did, and so on. */
+  async replaces(id: number, otherId: number): Promise<boolean> {
+    const rows = await this.uow.manager.query<unknown[]>(
+      `WITH RECURSIVE chain (id) AS (
+         SELECT linked_purchase_id FROM store_purchases WHERE id = $1
+         UNION SELECT p.linked_purchase_id FROM store_purchases p JOIN chain ON chain.id = p.id)
+       SELECT 1 FROM chain WHERE id = $2`,
+      [id, otherId],
+    );
+    return rows.length > 0;
+  }
+
   /** The number of a question about to be asked: a later question has a greater one. */
   async nextQuestion(): Promise<number> {
     const [row] = await this.uow.manager.query<{ seq: string }[]>(`SELECT nextval('store_question_seq') AS seq`);
@@ -307,7 +348,7 @@ export class PurchasesRepository {
        RETURNING id, provider, environment, key, dirty_seq, sealed_token, is_gone, check_failures`,
       [now, addSeconds(now, LEASE_SECONDS), limit],
     );
-    return rows.map((row) => this.toQuestion(row));
+    return rows.map(toQuestion);
   }
 
   /** The same for given ones, due or not; those that somebody asks about right now are left out. */
@@ -319,7 +360,12 @@ export class PurchasesRepository {
        RETURNING id, provider, environment, key, dirty_seq, sealed_token, is_gone, check_failures`,
       [now, addSeconds(now, LEASE_SECONDS), ids],
     );
-    return rows.map((row) => this.toQuestion(row));
+    return rows.map(toQuestion);
+  }
+
+  /** The token to ask Play with. Opened for one question at a time: one that cannot be opened stops no other. @throws UnreadableSecretError */
+  openToken({ sealedToken }: Pick<Question, 'sealedToken'>): string | null {
+    return sealedToken === null ? null : this.box.open(sealedToken);
   }
 
   /** A question was answered: the hints up to it are dealt with. */
@@ -342,10 +388,9 @@ export class PurchasesRepository {
     );
   }
 
-  /** The token to ask Play with. */
+  /** The token to ask Play with. @throws UnreadableSecretError */
   async purchaseToken(id: number): Promise<string | null> {
-    const { sealedToken } = await this.uow.repository(StorePurchaseEntity).findOneByOrFail({ id });
-    return sealedToken === null ? null : this.box.open(sealedToken);
+    return this.openToken(await this.uow.repository(StorePurchaseEntity).findOneByOrFail({ id }));
   }
 
   /**
@@ -437,32 +482,41 @@ export class PurchasesRepository {
     return { items, total: counted?.total ?? 0 };
   }
 
-  /** How many purchases have had no owner since before `since`, and how soon Play wants to be told of one (seconds). */
-  async figures(since: Date): Promise<{ readonly unclaimed: number; readonly acknowledgeInSeconds: number | null }> {
-    const [row] = await this.uow.manager.query<{ unclaimed: number; soonest: Date | null }[]>(
+  /**
+   * How many purchases have had no owner since before `since`, how soon Play wants to be told of one (seconds), and about how many
+   * nobody could ask five times or more in a row.
+   */
+  async figures(since: Date): Promise<{
+    readonly unclaimed: number;
+    readonly acknowledgeInSeconds: number | null;
+    readonly unanswered: number;
+  }> {
+    const [row] = await this.uow.manager.query<{ unclaimed: number; soonest: Date | null; unanswered: number }[]>(
       `SELECT (SELECT count(*)::int FROM store_purchases WHERE user_id IS NULL AND created_at < $1) AS unclaimed,
-         (SELECT min(acknowledge_by) FROM store_purchases WHERE acknowledge_by IS NOT NULL) AS soonest`,
+         (SELECT min(acknowledge_by) FROM store_purchases WHERE acknowledge_by IS NOT NULL) AS soonest,
+         (SELECT count(*)::int FROM store_purchases WHERE check_failures >= ${MANY_FAILURES}) AS unanswered`,
       [since],
     );
     const soonest = row?.soonest ?? null;
     return {
       unclaimed: row?.unclaimed ?? 0,
+      unanswered: row?.unanswered ?? 0,
       acknowledgeInSeconds: soonest === null ? null : (soonest.getTime() - this.clock.now().getTime()) / 1000,
     };
   }
+}
 
-  private toQuestion(row: QuestionRow): Question {
-    return {
-      id: row.id,
-      provider: row.provider,
-      environment: row.environment,
-      key: row.key,
-      dirtySeq: row.dirty_seq,
-      purchaseToken: row.sealed_token === null ? null : this.box.open(row.sealed_token),
-      isGone: row.is_gone,
-      checkFailures: row.check_failures,
-    };
-  }
+function toQuestion(row: QuestionRow): Question {
+  return {
+    id: row.id,
+    provider: row.provider,
+    environment: row.environment,
+    key: row.key,
+    dirtySeq: row.dirty_seq,
+    sealedToken: row.sealed_token,
+    isGone: row.is_gone,
+    checkFailures: row.check_failures,
+  };
 }
 
 function transactionsOf(facts: Facts): readonly (AppleTransaction | GoogleOrder)[] {

@@ -133,7 +133,8 @@ export class Purchases {
     const ids = replacedId === null ? [id] : [id, replacedId];
     const rows = await this.repository.lock(ids);
     const row = rows.find((candidate) => candidate.id === id);
-    const replaced = rows.find((candidate) => candidate.id === replacedId) ?? null;
+    const found = rows.find((candidate) => candidate.id === replacedId) ?? null;
+    const replaced = found === null || (await this.closesRing(id, found.id)) ? null : found;
     if (row === undefined) throw new DomainError('purchase_not_found');
     const isUnconfirmed = lesson.isUnconfirmed === true;
     const isKept = lesson.news === undefined || (isUnconfirmed && row.userId !== null);
@@ -158,6 +159,14 @@ export class Purchases {
     });
     if (owner.bound === 'transfer' || owner.bound === 'admin') await this.tellOfMove(row, learnt, now);
     return { learnt, refusal: owner.refusal };
+  }
+
+  /** Of two purchases that are each said to replace the other, the one that was heard of first keeps its word: otherwise neither counts. */
+  private async closesRing(id: number, replacedId: number): Promise<boolean> {
+    const isRing = replacedId === id || (await this.repository.replaces(replacedId, id));
+    if (isRing)
+      this.log.error({ purchaseId: id, replacedId }, 'a purchase is said to replace the one that replaces it');
+    return isRing;
   }
 
   /** Writes to who has a purchase now, and to who had it, in the transaction that moved it. */

@@ -15,6 +15,7 @@ import { PurchasesRepository } from './purchases.repository.js';
 import { shapeOf } from './receipt.rules.js';
 import { type PurchaseKey, tokenKey } from './store.js';
 import { StoreMetrics } from './store.metrics.js';
+import { unavailable, within } from './time-limit.js';
 
 /** What an app shows of a purchase. */
 export interface Receipt {
@@ -57,7 +58,6 @@ const OVER_FRESH_SECONDS = 24 * 3600;
 const OVER: ReadonlySet<SubscriptionState> = new Set(['expired', 'refunded', 'revoked', 'superseded', 'void']);
 /** How long an app waits for the stores, in milliseconds, however many questions it takes: it is answered within 5 s. */
 const PATIENCE_MS = 4300;
-const RETRY_AFTER_SECONDS = 10;
 const NO_NEWS = { transactions: [], renewals: [] };
 
 /** Somebody shows a purchase, and waits. */
@@ -184,7 +184,9 @@ export class Redeeming {
       : await within(this.asking.redeemToken(purchaseToken, { claim, cause: 'iap_verify' }), endsAt);
     if (answer === 'unknown' || (answer === 'gone' && known === null)) throw new DomainError('receipt_invalid');
     const learnt =
-      typeof answer === 'object' ? answer : await this.purchases.learn({ key, news: {}, cause: 'iap_verify', claim });
+      typeof answer === 'object'
+        ? answer
+        : await this.purchases.learn({ key, news: {}, purchaseToken, cause: 'iap_verify', claim });
     await within(this.acknowledging.acknowledge(learnt.id), endsAt).catch(falseIfUnavailable); // if not, the job tries again
     return learnt;
   }
@@ -248,25 +250,4 @@ function keyOf({ environment, originalTransactionId }: AppleTransaction): Purcha
 function falseIfUnavailable(error: unknown): false {
   if (!(error instanceof DomainError)) throw error;
   return false;
-}
-
-function unavailable(): DomainError {
-  return new DomainError('store_unavailable', { retryAfterSeconds: RETRY_AFTER_SECONDS });
-}
-
-/**
- * The answer, unless it takes longer than who waits for it has time (`endsAt`, of `performance.now()`). What the store says later of
- * a purchase or a token is learnt all the same.
- */
-async function within<T>(answer: Promise<T>, endsAt: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(unavailable()), Math.max(endsAt - performance.now(), 0));
-  });
-  try {
-    return await Promise.race([answer, patience]);
-  } finally {
-    clearTimeout(timer);
-    answer.catch(() => undefined); // too late to be told to anybody; its purchase is due to be asked about again
-  }
 }

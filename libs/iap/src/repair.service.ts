@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { addSeconds, Clock, DomainError } from '#kernel';
-import { LOG } from '#platform';
+import { isDatabaseUnavailable, LOG } from '#platform';
 import { AppleStorefront } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { NOTHING_OF_GOOGLE } from './google.rules.js';
@@ -40,17 +40,24 @@ export class Repair {
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
-  /** Reads each record whose time has come; returns how many things were new. */
+  /**
+   * Reads each record whose time has come; returns how many things were new. One that cannot be read keeps none of the others from
+   * being read, and is due again at the next run.
+   * @throws the first failure, when all have had their turn
+   */
   async repairDue(): Promise<number> {
-    let found = 0;
-    for (const environment of this.apple.isConfigured ? ENVIRONMENTS : []) {
-      found += await this.read(`apple:${environment}`, APPLE_REACH[environment], (since, until) =>
+    const records: Promise<number>[] = (this.apple.isConfigured ? ENVIRONMENTS : []).map((environment) =>
+      this.read(`apple:${environment}`, APPLE_REACH[environment], (since, until) =>
         this.readApple(environment, since, until),
-      );
+      ),
+    );
+    if (this.google.isConfigured) {
+      records.push(this.read('google:voided', GOOGLE_REACH, (since) => this.readVoided(since)));
     }
-    if (this.google.isConfigured)
-      found += await this.read('google:voided', GOOGLE_REACH, (since) => this.readVoided(since));
-    return found;
+    const outcomes = await Promise.allSettled(records);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    return outcomes.reduce((sum, outcome) => sum + (outcome.status === 'fulfilled' ? outcome.value : 0), 0);
   }
 
   /**
@@ -65,7 +72,8 @@ export class Repair {
       const ids = await this.repository.changeable(last, BATCH);
       for (const id of ids) {
         await this.asking.askAbout(id, { isThorough: true }).catch((error: unknown) => {
-          if (!(error instanceof DomainError)) throw error;
+          if (isDatabaseUnavailable(error)) throw error;
+          if (!(error instanceof DomainError)) this.tell(error, { purchaseId: id });
           unanswered++;
         });
       }
@@ -85,7 +93,11 @@ export class Repair {
     if (reached !== null && now < addSeconds(reached, EVERY)) return 0;
     const earliest = addSeconds(now, -reachSeconds);
     const since = reached === null ? earliest : addSeconds(reached, -OVERLAP);
-    const found = await readSince(since < earliest ? earliest : since, now);
+    const found = await readSince(since < earliest ? earliest : since, now).catch((error: unknown) => {
+      const code = error instanceof DomainError ? error.code : 'internal_error';
+      this.log.warn({ record: name, code, reached }, "a store's record could not be read; the others are");
+      throw error;
+    });
     await this.events.reach(name, now);
     if (found > 0) this.log.warn({ record: name, found }, "a store's record held what had never arrived");
     return found;
@@ -98,8 +110,7 @@ export class Repair {
         const notification = await this.apple.readNotification(signedPayload);
         if (await this.events.insert(ofApple(notification, signedPayload))) found++;
       } catch (error) {
-        if (!(error instanceof DomainError)) throw error;
-        this.log.warn({ code: error.code, environment }, 'a notification of the record could not be read'); // the rest is
+        this.tell(error, { environment });
       }
     }
     if (found > 0) this.inbox.start();
@@ -113,10 +124,24 @@ export class Repair {
       const id = await this.repository.ensure(key, purchaseToken, NOTHING_OF_GOOGLE);
       if (await this.repository.knowsVoid(id, orderId)) continue;
       const voids = [{ orderId, at: at.getTime(), isPartial, reason }];
-      await this.purchases.learn({ key, news: { voids }, purchaseToken, cause: 'google:voided' });
+      try {
+        await this.purchases.learn({ key, news: { voids }, purchaseToken, cause: 'google:voided' });
+        found++;
+      } catch (error) {
+        this.tell(error, { purchaseId: id });
+      }
       await this.repository.markDirty(id);
-      found++;
     }
     return found;
+  }
+
+  /** One thing of many that could not be dealt with; the rest is. @throws what is the database's fault: then none can be */
+  private tell(
+    error: unknown,
+    about: { readonly environment: StoreEnvironment } | { readonly purchaseId: number },
+  ): void {
+    if (isDatabaseUnavailable(error)) throw error;
+    const code = error instanceof DomainError ? error.code : 'internal_error';
+    this.log.error({ ...about, code, err: error }, "an entry of a store's record could not be dealt with");
   }
 }

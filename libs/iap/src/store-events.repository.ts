@@ -22,7 +22,8 @@ export interface LeasedEvent {
   readonly provider: StoreProvider;
   readonly type: string;
   readonly attempts: number;
-  readonly payload: string;
+  /** See `payloadOf`. */
+  readonly sealedPayload: string;
 }
 
 interface LeasedRow {
@@ -93,9 +94,14 @@ export class StoreEventsRepository {
         provider: row.provider,
         type: row.type,
         attempts: row.attempts,
-        payload: this.box.open(row.sealed_payload),
+        sealedPayload: row.sealed_payload,
       }))
       .toSorted((left, right) => left.id - right.id);
+  }
+
+  /** What was told, opened for one event at a time: one that cannot be opened stops no other. @throws UnreadableSecretError */
+  payloadOf({ sealedPayload }: LeasedEvent): string {
+    return this.box.open(sealedPayload);
   }
 
   /** Gives an event back that was not looked at. */
@@ -206,6 +212,13 @@ export class StoreEventsRepository {
       [name],
     );
     return row?.reached_at ?? null;
+  }
+
+  /** Until when each record was read. */
+  async watermarks(): Promise<readonly { readonly name: string; readonly reachedAt: Date }[]> {
+    return this.uow.manager.query<{ name: string; reachedAt: Date }[]>(
+      `SELECT name, reached_at AS "reachedAt" FROM store_watermarks ORDER BY name`,
+    );
   }
 
   async reach(name: string, at: Date): Promise<void> {

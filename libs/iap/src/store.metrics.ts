@@ -15,6 +15,7 @@ export class StoreMetrics {
   private readonly unknownEvents: Counter<'provider'>;
   private readonly redemptions: Counter<'result'>;
   private readonly mismatches: Counter;
+  private readonly purchaseFailures: Counter;
 
   constructor(metrics: Metrics) {
     const registers = [metrics.registry];
@@ -48,11 +49,21 @@ export class StoreMetrics {
       labelNames: ['result'],
       registers,
     });
+    this.purchaseFailures = new Counter({
+      name: 'iap_purchase_failures_total',
+      help: 'Purchases that could not be brought up to date through no fault of their store; the log names each',
+      registers,
+    });
     this.mismatches = new Counter({
       name: 'iap_reconcile_mismatch_total',
       help: 'Notifications whose status was not what follows from all we know, so that Apple was asked',
       registers,
     });
+  }
+
+  /** A purchase could not be dealt with, because of itself. */
+  purchaseFailed(): void {
+    this.purchaseFailures.inc();
   }
 
   /** A store was asked. `status` is the HTTP status, or in a word why there was none. */
