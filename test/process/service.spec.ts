@@ -131,6 +131,16 @@ describe('a service that is started with nothing set', () => {
     expect(outcomes.filter((outcome) => outcome !== '200')).toEqual([]);
   });
 
+  it('stops in order when the npm that started it is told to stop, and leaves no process behind (E2)', async () => {
+    const dataDirectory = await dataFolder();
+    const service = await Service.start({ dataDirectory, byNpm: true });
+    const base = await service.url();
+    await service.stop();
+    await poll(() => (service.output.includes('stopped') ? true : undefined));
+    await expect(fetch(base)).rejects.toThrow();
+    expect(await serverProcesses(dataDirectory)).toEqual([]);
+  });
+
   it('is not ready, but goes on answering, while a balancer takes it out', async () => {
     const environment = { SHUTDOWN_DELAY_SECONDS: '2' };
     const service = await Service.start({ dataDirectory: await dataFolder(), environment });

@@ -22,9 +22,11 @@ export async function dataFolder(): Promise<string> {
 export interface ServiceOptions {
   readonly dataDirectory: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Starts it by `npm start`, as people and process managers do, and signals npm. */
+  readonly byNpm?: boolean;
 }
 
-/** The built service as a process of its own, as `npm start` starts it, with nothing set but what is given. */
+/** The built service as a process of its own, with nothing set but what is given. */
 export class Service {
   output = '';
   private readonly exit: Promise<number | null>;
@@ -37,8 +39,10 @@ export class Service {
   }
 
   /** Starts it without waiting. */
-  static spawn({ dataDirectory, environment = {} }: ServiceOptions): Service {
-    const child = spawn(process.execPath, ['--require', './scripts/threadpool.cjs', 'scripts/run.mjs', 'api'], {
+  static spawn({ dataDirectory, environment = {}, byNpm = false }: ServiceOptions): Service {
+    const node = [process.execPath, '--require', './scripts/threadpool.cjs', 'scripts/run.mjs', 'api'] as const;
+    const [command, ...args] = byNpm ? (['npm', 'start'] as const) : node;
+    const child = spawn(command, args, {
       env: { PATH: process.env['PATH'], PORT: '0', DATA_DIR: dataDirectory, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
