@@ -3,9 +3,10 @@ import { type Logger } from 'pino';
 import { DomainError, Randomness } from '#kernel';
 import { LOG, UnitOfWork } from '#platform';
 import { Addresses, Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
-import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
+import { DesiredPeersRepository, type DesiredRow, type Leftover } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { restSeconds } from './reconciliation.rules.js';
+import { Traffic } from './traffic.service.js';
 
 /** How long a request waits for a server before it is answered all the same, in milliseconds (3.5 s in all). */
 const PATIENCE_MS = 3000;
@@ -27,6 +28,7 @@ export class Applying {
     private readonly health: ServerHealthRepository,
     private readonly addresses: Addresses,
     private readonly desired: DesiredPeersRepository,
+    private readonly traffic: Traffic,
     private readonly metrics: PeersMetrics,
     private readonly randomness: Randomness,
     @Inject(LOG) private readonly log: Logger,
@@ -99,22 +101,35 @@ export class Applying {
   /** One batch; true when there may be more. */
   private async tell(server: Server, provider: WireGuardProvider): Promise<boolean> {
     const rows = await this.desired.unapplied(server.id, BATCH);
-    const leaving = await this.desired.leftovers(server.id, BATCH);
+    const leaving = await this.desired.dueLeftovers(server.id, BATCH);
     await this.put(
       server,
       provider,
       rows.filter(({ isWanted }) => isWanted),
     );
     const suspended = rows.filter(({ isWanted }) => !isWanted);
-    if (suspended.length > 0) await provider.suspend(suspended);
-    await this.desired.markApplied(suspended);
-    if (leaving.length > 0) await provider.remove(leaving);
+    if (suspended.length + leaving.length > 0) await this.drop(server, provider, { suspended, leaving });
     await this.forget(
       server.id,
       leaving.map(({ id }) => id),
     );
     if (rows.length + leaving.length > 0) await this.health.recovered(server.id);
     return rows.length === BATCH || leaving.length === BATCH;
+  }
+
+  /** Shuts peers out and has keys leave, after what they have moved was counted for the last time. */
+  private async drop(
+    { id }: Server,
+    provider: WireGuardProvider,
+    { suspended, leaving }: { readonly suspended: readonly DesiredRow[]; readonly leaving: readonly Leftover[] },
+  ): Promise<void> {
+    const last = await this.traffic.countBeforeRemoval(id, provider, { peers: suspended, leaving });
+    if (suspended.length > 0) await provider.suspend(suspended);
+    await this.traffic.dropped(suspended, last);
+    await this.desired.markApplied(suspended);
+    if (leaving.length > 0) await provider.remove(leaving);
+    // Whose peer came back meanwhile is put there anew, and counted from nothing.
+    await this.traffic.dropped(leaving, last);
   }
 
   /** Puts rows onto a server and notes it; what was deleted meanwhile is taken off again. */

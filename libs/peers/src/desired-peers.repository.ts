@@ -2,28 +2,30 @@ import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock } from '#kernel';
 import { SecretBox, UnitOfWork } from '#platform';
 import { Addresses, COOL_DOWN_SECONDS, type PeerMaterial } from '#wireguard';
+import { type Counter } from './counter.js';
 import { networksOf } from './peer.js';
 import { PeerLeftoverEntity } from './peer-leftover.entity.js';
-import { UNCOUNTED } from './peers.repository.js';
 import { type DesiredPeer } from './reconciliation.rules.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 /** A row, as its server is to be told of it. */
-export interface DesiredRow extends DesiredPeer {
+export interface DesiredRow extends DesiredPeer, Counter {
   readonly userId: number;
   readonly remoteId: string | null;
   /** Which change of the row this is. */
   readonly generation: number;
-  readonly receivedSeen: number;
-  readonly sentSeen: number;
   readonly lastHandshakeAt: Date | null;
 }
 
 /** A key that is to leave a server. */
-export interface Leftover {
+export interface Leftover extends Counter {
   readonly id: number;
   readonly publicKey: string;
   readonly remoteId: string | null;
+  /** Whose traffic passes until it has left; null: nobody's that is known. */
+  readonly userId: number | null;
+  /** False while its peer, which moved, has not arrived where it went (make before break). */
+  readonly isDue: boolean;
 }
 
 /** What is to be watched of one server. */
@@ -56,11 +58,23 @@ interface Row {
   desired_gen: number;
   rx_seen: string;
   tx_seen: string;
+  read_seq: string;
   last_handshake_at: Date | null;
 }
 
+interface LeftoverRow {
+  id: number;
+  public_key: string;
+  wg_client_id: string | null;
+  user_id: number | null;
+  is_due: boolean;
+  rx_seen: string;
+  tx_seen: string;
+  read_seq: string;
+}
+
 const COLUMNS = `id, user_id, wg_public_key, host(wg_ip) AS wg_ip, host(wg_ip6) AS wg_ip6, status IN ('pending', 'active') AS wanted,
-  wg_client_id, desired_gen, rx_seen, tx_seen, last_handshake_at`;
+  wg_client_id, desired_gen, rx_seen, tx_seen, read_seq, last_handshake_at`;
 
 /**
  * What servers are to hold, and which of it they do. Every change of a row counts up `desired_gen`; `applied_gen` is set to the
@@ -78,6 +92,11 @@ export class DesiredPeersRepository {
   /** All rows of a server. */
   async ofServer(serverId: number): Promise<readonly DesiredRow[]> {
     return (await this.query(`SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1`, [serverId])).map(toDesired);
+  }
+
+  /** The row of one peer; none when it is gone. */
+  async ofPeer(id: number): Promise<readonly DesiredRow[]> {
+    return (await this.query(`SELECT ${COLUMNS} FROM vpn_peers WHERE id = $1`, [id])).map(toDesired);
   }
 
   /** The rows of a server that it was not told of in their latest form, oldest first. */
@@ -163,24 +182,35 @@ export class DesiredPeersRepository {
     return rows.filter(({ id }) => ids.has(id));
   }
 
-  /** Notes a key that is still on a server and must leave it; `address` is given back when it has. */
-  async leave(serverId: number, leaver: Omit<Leftover, 'id'> & { readonly address: string | null }): Promise<void> {
-    await this.uow.repository(PeerLeftoverEntity).insert({ serverId, ...leaver, createdAt: this.clock.now() });
+  /**
+   * Notes that a peer's key must leave its server, before the peer is deleted, moved or gets another key; `address` is given back
+   * when it has. The peer is locked until the transaction ends, so that no reading counts for it and for the leftover.
+   */
+  async leave(peerId: number, address: string | null): Promise<void> {
+    this.uow.assertOpen();
+    await this.uow.manager.query(LEAVE, [peerId, address, this.clock.now()]);
+  }
+
+  /** Notes a key that a server has made for a peer that was not written. */
+  async leaveUnwritten(serverId: number, key: Pick<Leftover, 'publicKey' | 'remoteId'>): Promise<void> {
+    await this.uow.repository(PeerLeftoverEntity).insert({ serverId, ...key, createdAt: this.clock.now() });
   }
 
   /**
-   * Keys that are to leave a server. A key that a peer has there again stays; one whose peer moved stays until the other server
-   * was told, or half a minute went by (make before break).
+   * Keys that are to leave a server, oldest first. Due is each whose peer is gone, or has arrived where it went, or went there half
+   * a minute ago (make before break). A key that a peer has there again stays.
    */
-  leftovers(serverId: number, limit: number): Promise<readonly Leftover[]> {
-    return this.uow.manager.query<Leftover[]>(
-      `SELECT l.id, l.public_key AS "publicKey", l.wg_client_id AS "remoteId" FROM vpn_peer_leftovers l
-       WHERE l.server_id = $1 AND NOT EXISTS (
-         SELECT 1 FROM vpn_peers p WHERE p.wg_public_key = l.public_key
-         AND (p.server_id = l.server_id OR (p.applied_gen <> p.desired_gen AND l.created_at > $3)))
-       ORDER BY l.id LIMIT $2`,
-      [serverId, limit, new Date(this.clock.now().getTime() - MOVE_MS)],
-    );
+  async leftovers(serverId: number): Promise<readonly Leftover[]> {
+    const movedBefore = new Date(this.clock.now().getTime() - MOVE_MS);
+    const rows = await this.uow.manager.query<LeftoverRow[]>(LEFTOVERS, [serverId, movedBefore]);
+    return rows.map(toLeftover);
+  }
+
+  /** Those that are due, so many at most. */
+  async dueLeftovers(serverId: number, limit: number): Promise<readonly Leftover[]> {
+    const movedBefore = new Date(this.clock.now().getTime() - MOVE_MS);
+    const rows = await this.uow.manager.query<LeftoverRow[]>(DUE_LEFTOVERS, [serverId, movedBefore, limit]);
+    return rows.map(toLeftover);
   }
 
   /** Forgets keys that have left, and answers which addresses they had. */
@@ -205,13 +235,28 @@ export class DesiredPeersRepository {
     return row?.total ?? 0;
   }
 
-  /** A key that a peer has again is no leftover; the address it left with is given back. */
-  async reclaim(serverId: number, publicKey: string): Promise<void> {
-    const [rows] = await this.uow.manager.query<[{ address: string | null }[], number]>(
-      'DELETE FROM vpn_peer_leftovers WHERE server_id = $1 AND public_key = $2 RETURNING host(address) AS address',
+  /**
+   * Has a peer have a key on a server, within the transaction that writes it: a key that it has again is no leftover, and the
+   * address it left with is given back. Answers the key's counter there. That of a key which is new there begins with nothing, and
+   * no reading that began before now counts for it.
+   */
+  async reclaim(serverId: number, publicKey: string): Promise<Counter> {
+    this.uow.assertOpen();
+    const [rows] = await this.uow.manager.query<[ReclaimedRow[], number]>(
+      `DELETE FROM vpn_peer_leftovers WHERE server_id = $1 AND public_key = $2
+       RETURNING host(address) AS address, rx_seen, tx_seen, read_seq`,
       [serverId, publicKey],
     );
     for (const { address } of rows) if (address !== null) await this.addresses.release(serverId, address);
+    const [known] = rows;
+    if (known !== undefined) return toCounter(known);
+    return { receivedSeen: 0, sentSeen: 0, readSequence: await this.nextReading() };
+  }
+
+  /** The next number in the order of readings, which is one for all instances. */
+  async nextReading(): Promise<number> {
+    const [row] = await this.uow.manager.query<{ number: string }[]>(`SELECT nextval('vpn_reading_seq') AS number`);
+    return Number(row?.number);
   }
 
   /** Writes what a server that makes its own keys has made anew for a row: another key, and perhaps another address. */
@@ -221,7 +266,7 @@ export class DesiredPeersRepository {
     await this.uow.run(async () => {
       const rows = this.uow.repository(VpnPeerEntity);
       const { address } = await rows.findOneOrFail({ where: { id: peerId }, lock: { mode: 'pessimistic_write' } });
-      await this.reclaim(serverId, publicKey);
+      const counter = await this.reclaim(serverId, publicKey);
       if (address !== chosen.address) {
         await this.addresses.adopt(serverId, chosen.address);
         await this.addresses.release(serverId, address);
@@ -234,7 +279,7 @@ export class DesiredPeersRepository {
           sealedPresharedKey: presharedKey === null ? null : this.box.seal(presharedKey),
           remoteId,
           ...chosen,
-          ...UNCOUNTED,
+          ...counter,
         },
       );
     });
@@ -252,6 +297,24 @@ export class DesiredPeersRepository {
 
 /** How long a moved peer may need to arrive before it leaves, in milliseconds. */
 const MOVE_MS = 30_000;
+
+type ReclaimedRow = Pick<Row, 'rx_seen' | 'tx_seen' | 'read_seq'> & { readonly address: string | null };
+
+const LEAVE = `
+  WITH leaver AS (
+    SELECT server_id, wg_public_key, wg_client_id, user_id, id, rx_seen, tx_seen, read_seq
+    FROM vpn_peers WHERE id = $1 FOR UPDATE)
+  INSERT INTO vpn_peer_leftovers
+    (server_id, public_key, wg_client_id, address, created_at, user_id, peer_id, rx_seen, tx_seen, read_seq)
+  SELECT server_id, wg_public_key, wg_client_id, $2, $3, user_id, id, rx_seen, tx_seen, read_seq FROM leaver`;
+
+const LEFTOVERS = `
+  SELECT l.id, l.public_key, l.wg_client_id, l.user_id, l.rx_seen, l.tx_seen, l.read_seq,
+    NOT EXISTS (SELECT 1 FROM vpn_peers p WHERE p.wg_public_key = l.public_key
+      AND (p.server_id = l.server_id OR (p.applied_gen <> p.desired_gen AND l.created_at > $2))) AS is_due
+  FROM vpn_peer_leftovers l WHERE l.server_id = $1 ORDER BY l.id`;
+
+const DUE_LEFTOVERS = `SELECT * FROM (${LEFTOVERS}) AS known WHERE is_due LIMIT $3`;
 
 const FIGURES = `
   SELECT s.id AS "serverId", (2 ^ (32 - masklen(s.subnet)) - 3)::int AS addresses,
@@ -277,10 +340,12 @@ const DELETE_SUSPENDED = `
     DELETE FROM vpn_peers WHERE id IN (
       SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1 AND suspended_reason IS DISTINCT FROM 'traffic_exhausted'
       ORDER BY suspended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING server_id, wg_public_key, wg_client_id, wg_ip
+    RETURNING id, server_id, user_id, wg_public_key, wg_client_id, wg_ip, rx_seen, tx_seen, read_seq
   ), leaving AS (
-    INSERT INTO vpn_peer_leftovers (server_id, public_key, wg_client_id, address, created_at)
-    SELECT server_id, wg_public_key, wg_client_id, wg_ip, $3 FROM gone JOIN vpn_servers s ON s.id = server_id AND s.applies
+    INSERT INTO vpn_peer_leftovers
+      (server_id, public_key, wg_client_id, address, created_at, user_id, peer_id, rx_seen, tx_seen, read_seq)
+    SELECT server_id, wg_public_key, wg_client_id, wg_ip, $3, user_id, gone.id, rx_seen, tx_seen, read_seq
+    FROM gone JOIN vpn_servers s ON s.id = server_id AND s.applies
   ), freed AS (
     UPDATE vpn_server_addresses a SET free_at = $4
     FROM gone JOIN vpn_servers s ON s.id = gone.server_id AND NOT s.applies
@@ -308,8 +373,22 @@ function toDesired(row: Row): DesiredRow {
     isWanted: row.wanted,
     remoteId: row.wg_client_id,
     generation: row.desired_gen,
-    receivedSeen: Number(row.rx_seen),
-    sentSeen: Number(row.tx_seen),
     lastHandshakeAt: row.last_handshake_at,
+    ...toCounter(row),
   };
+}
+
+function toLeftover(row: LeftoverRow): Leftover {
+  return {
+    id: row.id,
+    publicKey: row.public_key,
+    remoteId: row.wg_client_id,
+    userId: row.user_id,
+    isDue: row.is_due,
+    ...toCounter(row),
+  };
+}
+
+function toCounter({ rx_seen, tx_seen, read_seq }: Pick<Row, 'rx_seen' | 'tx_seen' | 'read_seq'>): Counter {
+  return { receivedSeen: Number(rx_seen), sentSeen: Number(tx_seen), readSequence: Number(read_seq) };
 }

@@ -3,6 +3,7 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryGeneratedColumn } 
 /** A key that is still on a server and must leave it: its peer was deleted, moved, or got another key. */
 @Entity('vpn_peer_leftovers')
 @Index('vpn_peer_leftovers_server_id', ['serverId', 'id'])
+@Index('vpn_peer_leftovers_public_key', ['publicKey'])
 export class PeerLeftoverEntity {
   @PrimaryGeneratedColumn('identity', {
     generatedIdentity: 'BY DEFAULT',
@@ -29,4 +30,22 @@ export class PeerLeftoverEntity {
 
   @Column('timestamptz', { name: 'created_at' })
   createdAt: Date;
+
+  /** Whose traffic it is that passes until the key has left; null: nobody's that is known. */
+  @Column('integer', { name: 'user_id', nullable: true })
+  userId: number | null;
+
+  /** Whose totals it adds to; perhaps of a peer that is gone. */
+  @Column('integer', { name: 'peer_id', nullable: true })
+  peerId: number | null;
+
+  /** The peer's counters on this server, as `vpn_peers` has them. */
+  @Column('bigint', { name: 'rx_seen', default: 0 })
+  receivedSeen: string;
+
+  @Column('bigint', { name: 'tx_seen', default: 0 })
+  sentSeen: string;
+
+  @Column('bigint', { name: 'read_seq', default: 0 })
+  readSequence: string;
 }

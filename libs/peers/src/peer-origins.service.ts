@@ -7,6 +7,7 @@ import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { type Patience } from './patience.js';
 import { type Peer } from './peer.js';
 import { PeersRepository } from './peers.repository.js';
+import { Traffic } from './traffic.service.js';
 
 /** A new key for a peer: the device's own, a pair that we or the host made, or all that wg-easy has made for it. */
 export type Origin = { readonly server: Server; readonly publicKey: string } & (
@@ -23,6 +24,7 @@ export class PeerOrigins {
     private readonly providers: Providers,
     private readonly repository: PeersRepository,
     private readonly desired: DesiredPeersRepository,
+    private readonly traffic: Traffic,
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
@@ -45,15 +47,21 @@ export class PeerOrigins {
   async again(server: Server, peer: Peer, patience: Patience): Promise<Origin> {
     if (server.provider !== 'wg-easy') return this.pair(server, patience);
     try {
-      const { remoteId } = await this.repository.keyColumns(peer.id);
-      await this.asked(async () =>
-        patience.of((await this.provider(server)).remove([{ publicKey: peer.publicKey, remoteId }])),
-      );
+      await this.asked(() => patience.of(this.part(server, peer)));
       return await this.made(server, peer.id, patience);
     } catch (error) {
       await this.repository.changed(server, peer.id);
       throw error;
     }
+  }
+
+  /** Takes a peer's key off its server, after what it has moved was counted for the last time. */
+  private async part(server: Server, peer: Peer): Promise<void> {
+    const provider = await this.provider(server);
+    const rows = await this.desired.ofPeer(peer.id);
+    const last = await this.traffic.countBeforeRemoval(server.id, provider, { peers: rows, leaving: [] });
+    await provider.remove(rows);
+    await this.traffic.dropped(rows, last);
   }
 
   /** A peer from nothing, on a server that makes everything itself. @throws DomainError remote_client_failed | address_pool_exhausted */
@@ -76,7 +84,7 @@ export class PeerOrigins {
   async abandon(origin: Origin): Promise<void> {
     if (origin.kind !== 'made') return;
     const { publicKey, remoteId } = origin.material;
-    await this.desired.leave(origin.server.id, { publicKey, remoteId, address: null });
+    await this.desired.leaveUnwritten(origin.server.id, { publicKey, remoteId });
   }
 
   private async pair(server: Server, patience: Patience): Promise<Origin> {
@@ -108,7 +116,7 @@ export class PeerOrigins {
     making
       .then(async (materials) => {
         for (const { publicKey, remoteId } of materials)
-          await this.desired.leave(server.id, { publicKey, remoteId, address: null });
+          await this.desired.leaveUnwritten(server.id, { publicKey, remoteId });
       })
       .catch((error: unknown) => this.log.debug({ err: error, serverId: server.id }, 'nothing came late'));
   }

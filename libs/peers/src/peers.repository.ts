@@ -3,6 +3,7 @@ import { DomainError, type Listing, type Page } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { type Server } from '#wireguard';
 import { type Verdict } from './access.rules.js';
+import { type Counter } from './counter.js';
 import { type Peer, type PeerStatus, type SuspendedReason } from './peer.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
 
@@ -18,17 +19,17 @@ export interface PeerKeyColumns {
 }
 
 export interface PeerRow
-  extends Omit<Peer, 'id' | 'suspendedReason' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'>, PeerKeyColumns {
+  extends
+    Omit<Peer, 'id' | 'suspendedReason' | 'lastHandshakeAt' | 'receivedBytes' | 'sentBytes'>,
+    PeerKeyColumns,
+    Counter {
   /** Given where the server was told of it before the row was written. */
   readonly id?: number;
   readonly appliedGeneration: number;
 }
 export type PeerChange = Partial<
-  Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'> & typeof UNCOUNTED
+  Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'> & Counter
 >;
-
-/** A server begins to count a peer's traffic anew with every key it is told. */
-export const UNCOUNTED = { receivedSeen: 0, sentSeen: 0 };
 
 const REFUSALS = {
   vpn_peers_wg_public_key_key: 'public_key_taken',

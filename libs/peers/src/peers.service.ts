@@ -11,7 +11,7 @@ import { type NewPeer, type Peer } from './peer.js';
 import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys } from './peer-keys.service.js';
 import { type Origin, PeerOrigins, privateKeyOf } from './peer-origins.service.js';
-import { FIRST_GENERATION, type PeerKeyColumns, PeersRepository, UNCOUNTED } from './peers.repository.js';
+import { FIRST_GENERATION, type PeerKeyColumns, PeersRepository } from './peers.repository.js';
 
 /** How many servers may fill up under one request before it is refused. */
 const PLACINGS = 5;
@@ -252,7 +252,7 @@ export class Peers {
     if (known !== null) throw new DomainError('public_key_taken');
 
     await this.requireRoom(userId, deviceLimit);
-    await this.desired.reclaim(server.id, publicKey);
+    const counter = await this.desired.reclaim(server.id, publicKey);
     const isThere = origin.kind === 'made';
     const addresses = await this.takeAddresses(server, origin, by.user.isAdmin ? draft.address : undefined);
     await this.servers.requireRoom(server);
@@ -263,6 +263,7 @@ export class Peers {
       deviceName: draft.deviceName,
       ...addresses,
       ...this.keys.seal(origin),
+      ...counter,
       allowedIps: draft.allowedIps ?? EVERYTHING,
       // Where nobody applies it for us, wanted is as good as there.
       status: server.applies && !isThere ? 'pending' : 'active',
@@ -310,10 +311,10 @@ export class Peers {
     if (source.id === target.id) return { moved: peer, left: source };
     const keys = origin === null ? { publicKey: peer.publicKey, remoteId: null } : this.keys.seal(origin);
     await this.leave(source, peer, peer.address);
-    await this.desired.reclaim(target.id, keys.publicKey);
+    const counter = await this.desired.reclaim(target.id, keys.publicKey);
     const addresses = await this.takeAddresses(target, origin, undefined);
     await this.servers.requireRoom(target);
-    await this.repository.update(id, { serverId: target.id, ...addresses, ...keys, ...UNCOUNTED });
+    await this.repository.update(id, { serverId: target.id, ...addresses, ...keys, ...counter });
     await this.repository.changed(target, id);
     await this.audit.record(by, 'peer_move', peer, { to_server_id: target.id });
     return { moved: await this.repository.get(id), left: source };
@@ -326,16 +327,14 @@ export class Peers {
     keys: Partial<PeerKeyColumns> & Pick<PeerKeyColumns, 'publicKey'>,
   ): Promise<void> {
     await this.leave(server, peer, null);
-    await this.desired.reclaim(server.id, keys.publicKey);
-    await this.repository.update(peer.id, { ...keys, ...UNCOUNTED });
+    const counter = await this.desired.reclaim(server.id, keys.publicKey);
+    await this.repository.update(peer.id, { ...keys, ...counter });
   }
 
   /** Has a peer's key leave a server, and with it, where no peer goes on using it, its address. */
   private async leave(server: Server, peer: Peer, address: string | null): Promise<void> {
-    if (server.applies) {
-      const { remoteId } = await this.repository.keyColumns(peer.id);
-      await this.desired.leave(server.id, { publicKey: peer.publicKey, remoteId, address });
-    } else if (address !== null) await this.addresses.release(server.id, address);
+    if (server.applies) await this.desired.leave(peer.id, address);
+    else if (address !== null) await this.addresses.release(server.id, address);
   }
 
   /** A peer's addresses on a server: those the server has chosen, the one asked for, or any of its pool. */

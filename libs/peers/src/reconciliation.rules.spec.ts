@@ -21,7 +21,7 @@ const live = (id: number, change: Partial<LivePeer> = {}): LivePeer => ({
   ...change,
 });
 const between = (there: LivePeer[], desired: DesiredPeer[], leftovers: string[] = []) =>
-  difference({ live: there, desired, leftovers: new Set(leftovers) });
+  difference({ live: there, desired, leftovers: new Map(leftovers.map((key) => [key, { isDue: true }])) });
 
 describe('the difference between a server and the rows', () => {
   it('is none where they agree', () => {
@@ -54,6 +54,11 @@ describe('the difference between a server and the rows', () => {
     const found = between([live(1), live(2)], [], ['key-1']);
     expect(found.toRemove.map(({ publicKey }) => publicKey)).toEqual(['key-1']);
     expect(found.strangers.map(({ publicKey }) => publicKey)).toEqual(['key-2']);
+  });
+
+  it('leaves a key alone that is to leave later, and takes it for no stranger (F8)', () => {
+    const leftovers = new Map([['key-1', { isDue: false }]]);
+    expect(difference({ live: [live(1)], desired: [], leftovers })).toMatchObject({ toRemove: [], strangers: [] });
   });
 
   it('does not count a key that a row has as one that is to leave', () => {

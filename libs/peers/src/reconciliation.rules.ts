@@ -12,8 +12,8 @@ export interface DesiredPeer {
 export interface Sighting<Desired extends DesiredPeer = DesiredPeer> {
   readonly live: readonly LivePeer[];
   readonly desired: readonly Desired[];
-  /** Keys that are to leave. */
-  readonly leftovers: ReadonlySet<string>;
+  /** Keys that are to leave, and whether they are to do so now. */
+  readonly leftovers: ReadonlyMap<string, { readonly isDue: boolean }>;
 }
 
 /** What it takes to make a server hold what the rows say. */
@@ -22,7 +22,7 @@ export interface Difference<Desired extends DesiredPeer = DesiredPeer> {
   readonly toPut: readonly Desired[];
   /** Not wanted now, and open all the same. */
   readonly toSuspend: readonly { readonly desired: Desired; readonly live: LivePeer }[];
-  /** To leave, and still there. */
+  /** To leave now, and still there. */
   readonly toRemove: readonly LivePeer[];
   /** Ours to decide about, and of no row. */
   readonly strangers: readonly LivePeer[];
@@ -47,7 +47,7 @@ export function difference<Desired extends DesiredPeer>(sighting: Sighting<Desir
       return desired.isWanted && !(live?.isEnabled === true && sameNetworks(live.addresses, desired.networks));
     }),
     toSuspend: pairs.filter(({ desired, live }) => !desired.isWanted && live.isEnabled),
-    toRemove: rest.filter(({ publicKey }) => sighting.leftovers.has(publicKey)),
+    toRemove: rest.filter(({ publicKey }) => sighting.leftovers.get(publicKey)?.isDue === true),
     strangers: rest.filter(({ publicKey }) => !sighting.leftovers.has(publicKey)),
     matched: pairs,
     missing: sighting.desired.filter(({ publicKey }) => !liveByKey.has(publicKey)),

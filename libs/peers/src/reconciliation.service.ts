@@ -98,10 +98,14 @@ export class Reconciliation {
     this.uow.assertClosed();
     const began = performance.now();
     // In this order: a row is committed before its server is told, so whatever is live has its row by the time rows are read.
-    const live = await provider.list();
-    const leaving = await this.desired.leftovers(server.id, ALL);
+    const snapshot = await this.traffic.read(server.id, provider);
+    const { live } = snapshot;
+    const leaving = await this.desired.leftovers(server.id);
     const desired = await this.desired.ofServer(server.id);
-    const leftovers = new Set(leaving.map(({ publicKey }) => publicKey));
+    const leftovers = new Map(leaving.map((leftover) => [leftover.publicKey, leftover]));
+    // Before anything is dropped there: what it has counted goes with it.
+    const last = { serverId: server.id, endedAt: snapshot.time.ended };
+    const exhausted = await this.traffic.count(snapshot, { peers: desired, leaving });
     const found = difference({ live, desired, leftovers });
 
     const strangers = server.adopted ? this.settled(server, provider, found) : [];
@@ -114,20 +118,22 @@ export class Reconciliation {
         'a sweep would remove too many peers: stopped',
       );
     } else {
-      if (found.toSuspend.length > 0)
-        await provider.suspend(
-          found.toSuspend.map(({ desired: { publicKey, remoteId } }) => ({ publicKey, remoteId })),
-        );
+      if (found.toSuspend.length > 0) {
+        const shut = found.toSuspend.map(({ desired: { publicKey, remoteId } }) => ({ publicKey, remoteId }));
+        await provider.suspend(shut);
+        await this.traffic.dropped(shut, last);
+      }
       if (toRemove.length > 0) await provider.remove(toRemove);
+      await this.traffic.dropped(toRemove, last);
       await this.applying.forget(
         server.id,
-        leaving.map(({ id }) => id),
+        leaving.filter(({ isDue }) => isDue).map(({ id }) => id),
       );
     }
     await this.applying.put(server, provider, found.toPut);
     const putNow = new Set(found.toPut);
     await this.desired.markApplied(desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld)));
-    await this.access.enforceAmong(await this.traffic.count(server.id, found));
+    await this.access.enforceAmong(exhausted);
 
     const report = {
       serverId: server.id,

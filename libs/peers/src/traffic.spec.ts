@@ -4,18 +4,19 @@ import { Accounts, type Principal, type User } from '#auth';
 import { DAY_MS } from '#kernel';
 import { Subscriptions } from '#subscriptions';
 import { SYSTEM } from '#platform';
-import { HostProvider, Providers } from '#wireguard';
+import { HostProvider, Providers, Servers } from '#wireguard';
 import { FakeWgHost } from '../../../test/fakes/wg-host.js';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
+import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { type Peer, whySuspended } from './peer.js';
 import { PeerConfigs } from './peer-configs.service.js';
 import { PeersModule } from './peers.module.js';
 import { type PeerDraft, Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
 import { Retention } from './retention.service.js';
-import { Traffic } from './traffic.service.js';
+import { type Snapshot, Traffic } from './traffic.service.js';
 
 const GIGABYTE = 1_000_000_000;
 const FIRST = 1;
@@ -297,6 +298,73 @@ describe('what is used of a period', () => {
       await Promise.all([FIRST, SECOND].map((id) => open.rooms.get(Reconciliation).sweep(id)));
     }
     expect(await Promise.all(owners.map(usedBy))).toEqual(owners.map(() => 10_000));
+  });
+});
+
+describe('a counter that is read', () => {
+  it('is counted once when its device went to a dead server and back (F3)', async () => {
+    const by = await subscriber({ limitGb: 150 });
+    const peer = await device(by);
+    await move(peer, 100 * GIGABYTE);
+    Object.assign(hosts.get(SECOND) ?? {}, { mood: 'down' });
+    await peers.move(by, peer.id, { serverId: SECOND });
+    await peers.move(by, peer.id, { serverId: FIRST });
+    await open.rooms.get(Reconciliation).sweep(FIRST);
+    expect(await usedBy(by)).toBe(100 * GIGABYTE);
+    expect(await standing(by, peer)).toBe('active');
+  });
+
+  it('is counted once by two sweeps that overlap, whichever ends first (F3)', async () => {
+    const by = await subscriber({ limitGb: null });
+    const peer = await device(by);
+    const traffic = open.rooms.get(Traffic);
+    const desired = open.rooms.get(DesiredPeersRepository);
+    const server = await open.rooms.get(Servers).get(FIRST);
+    const provider = await open.rooms.get(Providers).of(server);
+    if (provider === null) throw new Error('Nobody speaks to this server');
+    const read = (bytes: number) => {
+      Object.assign(hosts.get(FIRST)?.peers.get(peer.publicKey) ?? {}, { received: bytes });
+      return traffic.read(FIRST, provider);
+    };
+    const count = async (snapshot: Snapshot): Promise<void> => {
+      await traffic.count(snapshot, { peers: await desired.ofServer(FIRST), leaving: [] });
+    };
+    const [first, second] = [await read(100), await read(101)];
+    await count(second);
+    await count(first);
+    expect(await usedBy(by)).toBe(101);
+    const began = await desired.nextReading();
+    const [slow, quick] = [await read(150), await read(140)]; // this one was asked before the quick one, and answered after it
+    await count(quick);
+    await count({ ...slow, time: { began, ended: await desired.nextReading() } });
+    expect(await usedBy(by)).toBe(140);
+  });
+
+  it('is read once more before a key leaves: twenty rotations lose nothing (F3)', async () => {
+    const by = await subscriber({ limitGb: null });
+    let peer = await device(by);
+    for (let round = 0; round < 20; round++) {
+      Object.assign(hosts.get(FIRST)?.peers.get(peer.publicKey) ?? {}, { received: GIGABYTE });
+      ({ peer } = await peers.rotate(by, peer.id, undefined));
+      await open.rooms.get(Applying).applyAll();
+    }
+    expect(await usedBy(by)).toBe(20 * GIGABYTE);
+    expect((await peers.get(by, peer.id)).receivedBytes).toBe(20 * GIGABYTE);
+  });
+
+  it('shows no handshake that cannot have been, and keeps none for ever (C9)', async () => {
+    const by = await subscriber({ limitGb: null });
+    const peer = await device(by);
+    const shown = async (handshake: number): Promise<Date | null> => {
+      Object.assign(hosts.get(FIRST)?.peers.get(peer.publicKey) ?? {}, { handshake });
+      await open.rooms.get(Reconciliation).sweep(FIRST);
+      return (await peers.get(by, peer.id)).lastHandshakeAt;
+    };
+    const seconds = Math.floor(open.clock.now().getTime() / 1000);
+    expect(await shown(35)).toBeNull();
+    expect(await shown(seconds + 3600)).toBeNull();
+    await data.query(`UPDATE vpn_peers SET last_handshake_at = '2096-01-01'`); // as an older version left it
+    expect(await shown(seconds - 10)).toEqual(new Date((seconds - 10) * 1000));
   });
 });
 

@@ -90,6 +90,10 @@ export class VpnPeerEntity implements Peer {
   @Column('bigint', { name: 'tx_seen', default: 0, transformer: BYTES })
   sentSeen: number;
 
+  /** The number at which the reading of them ended: only one that began after it counts. */
+  @Column('bigint', { name: 'read_seq', default: 0, transformer: BYTES })
+  readSequence: number;
+
   @Column('text', { name: 'allowed_ips' })
   allowedIps: string;
 
