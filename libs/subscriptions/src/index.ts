@@ -14,6 +14,7 @@ export {
   LIFETIME_DAYS,
   periodAt,
   publicStatus,
+  shownEnd,
   shownSubscription,
   stateAt,
 } from './subscription.rules.js';

@@ -9,6 +9,7 @@ import {
   LIFETIME_DAYS,
   periodAt,
   publicStatus,
+  shownEnd,
   shownSubscription,
   stateAt,
   withoutPeriod,
@@ -209,6 +210,29 @@ describe('what the app is told', () => {
     expect(stateAt(subscription({ accessUntil: NOW }), NOW)).toBe('expired');
     expect(stateAt(subscription({ state: 'grace' }), NOW)).toBe('grace');
     expect(stateAt(subscription({ state: 'refunded', accessUntil: NOW }), NOW)).toBe('refunded');
+  });
+
+  it('shows an end that is past only when access is, with the end of a grace after that of what is paid (E7)', () => {
+    const paid = (days: number, grace: number, state: SubscriptionState = 'active') =>
+      shownEnd(subscription({ state, endedAt: addDays(NOW, days), accessUntil: addDays(NOW, days + grace) }), NOW);
+    expect(paid(10, 0)).toEqual(addDays(NOW, 10));
+    expect(paid(10, 2)).toEqual(addDays(NOW, 10)); // nobody is to count on the leeway before it is needed
+    expect(paid(-1, 16, 'grace')).toEqual(addDays(NOW, 15)); // Apple's way to tell of a grace
+    expect(paid(15, 0, 'grace')).toEqual(addDays(NOW, 15)); // Play's
+    expect(paid(-20, 16, 'retry')).toEqual(addDays(NOW, -20));
+    expect(paid(-5, 2, 'expired')).toEqual(addDays(NOW, -5));
+    expect(paid(20, -20, 'refunded')).toEqual(NOW);
+    expect(shownEnd(subscription({ accessUntil: null }), NOW)).toBeNull();
+    expect(shownEnd(subscription({ state: 'refunded', endedAt: null, accessUntil: NOW }), NOW)).toEqual(NOW);
+    fc.assert(
+      fc.property(anySubscription, fc.integer({ min: 0, max: 30 }), anyInstant, (any, earlier, at) => {
+        const one = { ...any, endedAt: any.accessUntil === null ? null : addDays(any.accessUntil, -earlier) };
+        const end = shownEnd(one, at);
+        if (grantsAccess(one, at)) expect(end === null || end > at).toBe(true);
+        if (end !== null && one.accessUntil !== null)
+          expect(end.getTime()).toBeLessThanOrEqual(one.accessUntil.getTime());
+      }),
+    );
   });
 
   it('counts begun days, none when it is over, and a hundred years for life', () => {

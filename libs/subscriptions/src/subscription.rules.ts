@@ -106,14 +106,23 @@ export function stateAt(subscription: Standing, at: Date): SubscriptionState {
   return granting.includes(state) && accessUntil !== null && at >= accessUntil ? 'expired' : state;
 }
 
-/** Whole days left of what is paid, a begun one counted, and after that of the grace; 0 when it is over, 36500 for life. */
+/**
+ * The end that people and apps are shown; null = for life. It is that of what is paid for, and while access goes on beyond it (a
+ * store's grace, our leeway) the end of access: whoever compares it with a clock locks out nobody who has access. Of what is over it
+ * is when it was.
+ */
+export function shownEnd(subscription: Standing & Pick<Subscription, 'endedAt'>, at: Date): Date | null {
+  const { accessUntil, endedAt } = subscription;
+  if (accessUntil === null || endedAt === null) return accessUntil;
+  // Play's access lasts two days longer than what is paid for, in case the bank is late: nobody is to count on that.
+  return endedAt < accessUntil && !(grantsAccess(subscription, at) && endedAt <= at) ? endedAt : accessUntil;
+}
+
+/** Whole days left until the end that is shown, a begun one counted; 0 when it is over, 36500 for life. */
 export function daysRemaining(subscription: Standing & Pick<Subscription, 'endedAt'>, at: Date): number {
   if (!grantsAccess(subscription, at)) return 0;
-  const { accessUntil, endedAt } = subscription;
-  if (accessUntil === null) return LIFETIME_DAYS;
-  // Play's access lasts two days longer than what is paid for, in case the bank is late: nobody is to count on that.
-  const end = endedAt !== null && endedAt > at && endedAt < accessUntil ? endedAt : accessUntil;
-  return Math.ceil((end.getTime() - at.getTime()) / DAY_MS);
+  const end = shownEnd(subscription, at);
+  return end === null ? LIFETIME_DAYS : Math.ceil((end.getTime() - at.getTime()) / DAY_MS);
 }
 
 /** The end of a period of `durationDays` (0 = for life: null) that begins at an instant. */

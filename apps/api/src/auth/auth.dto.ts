@@ -4,6 +4,7 @@ import {
   daysRemaining,
   PUBLIC_STATUSES,
   publicStatus,
+  shownEnd,
   stateAt,
   type Subscription,
   SUBSCRIPTION_SOURCES,
@@ -164,8 +165,18 @@ export class SubscriptionOut {
   @ShownInstant()
   started_at: string;
 
-  @ShownInstant({ nullable: true, description: 'Null = for life' })
+  @ShownInstant({
+    nullable: true,
+    description:
+      'The end of what is paid for; while a store grants more time beyond it, the end of that: never past while access is granted. Null = for life',
+  })
   ended_at: string | null;
+
+  @ShownInstant({
+    nullable: true,
+    description: 'When access ends, or ended, if nothing renews it: `ended_at` or later. Null = for life',
+  })
+  access_until: string | null;
 
   @ShownInteger({ example: 30, description: '0 = for life' })
   duration_days: number;
@@ -205,7 +216,8 @@ export class SubscriptionOut {
   traffic_resets_at: string | null;
 
   static from(subscription: Subscription, now: Date, allowance: Allowance | null): SubscriptionOut {
-    const { tariff, endedAt } = subscription;
+    const { tariff, accessUntil } = subscription;
+    const end = shownEnd(subscription, now);
     return {
       id: subscription.id,
       user_id: subscription.userId,
@@ -214,12 +226,13 @@ export class SubscriptionOut {
       status: publicStatus(subscription, now),
       state: stateAt(subscription, now),
       started_at: subscription.startedAt.toISOString(),
-      ended_at: endedAt?.toISOString() ?? null,
+      ended_at: end?.toISOString() ?? null,
+      access_until: accessUntil?.toISOString() ?? null,
       duration_days: tariff.durationDays,
       durationDays: tariff.durationDays,
       price: tariff.price,
       days_remaining: daysRemaining(subscription, now),
-      is_lifetime: endedAt === null,
+      is_lifetime: end === null,
       auto_renewing: subscription.autoRenewing,
       store: subscription.source,
       is_trial: subscription.isTrial,

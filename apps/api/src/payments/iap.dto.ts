@@ -1,6 +1,7 @@
 import { DomainError, invalidField } from '#kernel';
 import { type Receipt, type Redemption, REDEMPTION_STATUSES } from '#iap';
 import { type Allowance } from '#peers';
+import { shownEnd } from '#subscriptions';
 import { SubscriptionOut } from '../auth/auth.dto.js';
 import { GivenText } from '../http/given.decorator.js';
 import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownObject, ShownText } from '../http/shown.decorator.js';
@@ -81,7 +82,10 @@ export class IapVerifyOut {
   @ShownId({ nullable: true, example: 12 })
   subscription_id: number | null;
 
-  @ShownInstant({ nullable: true, description: 'Null = for life, or there is no subscription' })
+  @ShownInstant({
+    nullable: true,
+    description: '`ended_at` of the subscription. Null = for life, or there is no subscription',
+  })
   expires_at: string | null;
 
   @ShownBoolean({ description: 'Another purchase gives access at the same time', example: false })
@@ -102,7 +106,7 @@ export class IapVerifyOut {
       payment_id: payment?.id ?? null,
       message: subscription === null ? `purchase_${status}` : `subscription_${redemption.isValid ? 'active' : status}`,
       subscription_id: subscription?.id ?? null,
-      expires_at: subscription?.endedAt?.toISOString() ?? null,
+      expires_at: subscription === null ? null : (shownEnd(subscription, now)?.toISOString() ?? null),
       duplicate_subscription: redemption.isDuplicate,
       payment: payment === null ? null : PaymentOut.from(payment),
       subscription: subscription === null ? null : SubscriptionOut.from(subscription, now, allowance),
