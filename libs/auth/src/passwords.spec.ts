@@ -21,6 +21,22 @@ describe('stored passwords', () => {
     expect(await matchesHash(`!${password.slice(1)}`, hash)).toBe(false);
   });
 
+  it.each(vectors.filter(({ scheme }) => scheme.startsWith('bcrypt')))(
+    "of passlib's $scheme are recognised whatever stands in the bits that mean nothing, and as 2a, 2b and 2y (I6): $password",
+    async ({ password, hash }) => {
+      const alphabet = './ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+      const setBits = (text: string, bits: number): string =>
+        text.slice(0, -1) + alphabet.charAt(alphabet.indexOf(text.slice(-1)) | bits);
+      const [, head = '', salt = '', middle = '', digest = ''] =
+        /^(.*\$)([./A-Za-z0-9]{22})(\$?)([./A-Za-z0-9]{31})$/.exec(hash) ?? [];
+      for (const ident of ['2a', '2b', '2y']) {
+        const odd = `${head.replace(/2[aby]/, ident)}${setBits(salt, 0b1011)}${middle}${setBits(digest, 0b10)}`;
+        expect([odd, odd === hash, await matchesHash(password, odd)]).toEqual([odd, false, true]);
+        expect(await matchesHash(`!${password.slice(1)}`, odd)).toBe(false);
+      }
+    },
+  );
+
   it('are written as passlib writes them, so that the older service can read them', async () => {
     const hash = await hashPassword('Test12345', 4, SALT);
     expect(hash).toMatch(/^\$bcrypt-sha256\$v=2,t=2b,r=4\$[./A-Za-z0-9]{22}\$[./A-Za-z0-9]{31}$/);

@@ -54,9 +54,28 @@ describe('Fernet', () => {
 
   it('knows a key when it sees one', () => {
     expect([NEW_KEY, OLD_KEY].map(isFernetKey)).toEqual([true, true]);
-    expect(
-      ['', 'short', `${NEW_KEY}=`, NEW_KEY.replace(/.$/, 'x'), `${NEW_KEY.slice(0, 42)}+=`].map(isFernetKey),
-    ).not.toContain(true);
+    const none = [
+      '',
+      'short',
+      `${NEW_KEY}=`,
+      NEW_KEY.replace(/.$/, 'x'),
+      `${NEW_KEY.slice(0, 42)}!=`,
+      `${NEW_KEY.slice(0, 42)}==`,
+    ];
+    expect(none.map(isFernetKey)).not.toContain(true);
+  });
+
+  it('takes a key in the standard alphabet for the same key, as python-cryptography does (I6)', () => {
+    const standard = NEW_KEY.replaceAll('-', '+').replaceAll('_', '/');
+    const key = Buffer.from('fb'.repeat(16) + 'ff'.repeat(16), 'hex');
+    for (const [urlSafe, other] of [
+      [NEW_KEY, standard],
+      [key.toString('base64url') + '=', key.toString('base64')],
+    ] as const) {
+      expect([isFernetKey(urlSafe), isFernetKey(other)]).toEqual([true, true]);
+      expect(openFernet(other, box(urlSafe).seal('text'))).toBe('text');
+      expect(openFernet(urlSafe, box(other).seal('text'))).toBe('text');
+    }
   });
 });
 

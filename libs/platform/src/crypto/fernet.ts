@@ -14,9 +14,12 @@ const HMAC_LENGTH = 32;
 const BLOCK_LENGTH = 16;
 const BASE64URL = /^[A-Za-z0-9_-]+={0,2}$/;
 
-/** Whether a text is a Fernet key: 32 bytes as 44 characters of base64url, padding included. */
+/** In either alphabet of base64: `openssl rand -base64 32` writes the standard one, and the older service took both. */
+const KEY = /^[A-Za-z0-9+/_-]{43}=$/;
+
+/** Whether a text is a Fernet key: 32 bytes as 44 characters of base64, padding included. */
 export function isFernetKey(text: string): boolean {
-  return text.length === 44 && BASE64URL.test(text) && Buffer.from(text, 'base64url').length === 32;
+  return KEY.test(text);
 }
 
 /** Seals a text. `iv` is 16 fresh random bytes; `at` is written into the token for whoever wants to know its age. */
@@ -52,6 +55,6 @@ export function openFernet(key: string, token: string): string | undefined {
 }
 
 function splitKey(key: string): { signing: Buffer; encryption: Buffer } {
-  const bytes = Buffer.from(key, 'base64url');
+  const bytes = Buffer.from(key, 'base64'); // reads both alphabets
   return { signing: bytes.subarray(0, 16), encryption: bytes.subarray(16, 32) };
 }

@@ -40,7 +40,7 @@ interface Binaries {
 }
 
 /** Whom the server runs as: PostgreSQL refuses root, so root hands it to `nobody`, who exists on every Unix. */
-interface Runner {
+export interface Runner {
   readonly uid?: number;
   readonly gid?: number;
 }
@@ -204,7 +204,7 @@ async function ensureCluster(directory: string, binaries: Binaries, runner: Runn
         '--encoding=UTF8',
         '--locale=C',
       ];
-      await run(binaries.initdb, ['-D', draft, '--no-sync', ...flags], { ...runner, cwd: '/' });
+      await runInitdb(binaries.initdb, ['-D', draft, '--no-sync', ...flags], runner);
       await rename(draftPassword, join(draft, 'superuser-password'));
       await chmod(draft, 0o700);
       await renameUnlessThere(draft, path);
@@ -214,6 +214,41 @@ async function ensureCluster(directory: string, binaries: Binaries, runner: Runn
     }
   }
   return { path, password: await readFile(passwordFile, 'utf8') };
+}
+
+/** `nobody`, on every Linux. */
+const NOBODY = 65_534;
+
+/**
+ * Runs initdb, which refuses a user without a name (`docker run --user 4711`). For such a one it runs in a user namespace of its own,
+ * where the same user is called `nobody`; the server itself asks for no name.
+ */
+export async function runInitdb(initdb: string, args: readonly string[], runner: Runner): Promise<void> {
+  const options = { ...runner, cwd: '/' };
+  if (await hasName(runner)) {
+    await run(initdb, args, options);
+    return;
+  }
+  const namespace = ['--user', `--map-user=${NOBODY}`, `--map-group=${NOBODY}`];
+  try {
+    await run('unshare', [...namespace, 'true'], options);
+  } catch (cause) {
+    const uid = runner.uid ?? process.getuid?.() ?? 'unknown';
+    throw new Error(
+      `The embedded PostgreSQL needs a user with a name, and uid ${uid} has none here. Add one (a line in /etc/passwd), start as another user, or set DATABASE_URL.`,
+      { cause },
+    );
+  }
+  await run('unshare', [...namespace, initdb, ...args], options);
+}
+
+async function hasName(runner: Runner): Promise<boolean> {
+  try {
+    await run('id', ['-un'], { ...runner, cwd: '/' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The port of the running server; starts it when none runs. A start that another process wins is as good as our own. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { DataSource } from 'typeorm';
 import { type OpenRooms, openInstance, openRooms } from '../../../../test/support/rooms.js';
 import { type ReceivedMail, SmtpSink } from '../../../../test/support/smtp-sink.js';
@@ -33,9 +34,9 @@ afterAll(async () => {
   await sink.stop();
 });
 
-function environment(port: number, password = PASSWORD, protocol = 'smtp'): Record<string, string> {
+function environment(port: number, password = PASSWORD, protocol = 'smtp', host = '127.0.0.1'): Record<string, string> {
   const login = `${encodeURIComponent(LOGIN.name)}:${encodeURIComponent(password)}`;
-  return { SMTP_URL: `${protocol}://${login}@127.0.0.1:${port}`, MAIL_FROM: FROM };
+  return { SMTP_URL: `${protocol}://${login}@${host}:${port}`, MAIL_FROM: FROM };
 }
 
 function write(to: string, { locale = 'en', tariff = 'Monthly', rooms = open.rooms } = {}): Promise<void> {
@@ -170,6 +171,21 @@ describe('a mail server', () => {
     await rooms.close();
     expect(lines.join('')).toContain('AUTH PLAIN 535');
     expect(lines.join('')).not.toMatch(/wrong-Pa55word|fay@/);
+  });
+
+  it('that offers no TLS gets no password, and the page for operators knows what the log then says (I7)', async () => {
+    const lines: string[] = [];
+    const { databaseUrl, clock } = open;
+    // The sink once more, by an address that is not taken for this machine: there a password needs no TLS.
+    const settings = environment(sink.port, PASSWORD, 'smtp', '[::ffff:127.0.0.1]');
+    const rooms = await openInstance([], { databaseUrl, clock, environment: settings, logLines: lines });
+    await write('ida@example.com', { rooms });
+    const { error } = await failure();
+    await rooms.close();
+    expect(error).toBe('smtp: STARTTLS 500');
+    expect(lines.join('')).toContain(error);
+    expect(sink.mails).toEqual([]);
+    expect(readFileSync('docs/operations.md', 'utf8')).toContain(`\`${error}\``);
   });
 
   it('whose certificate nobody vouches for gets neither password nor mail', async () => {
