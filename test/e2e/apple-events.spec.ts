@@ -388,13 +388,20 @@ describe('Auto-renewal (DID_CHANGE_RENEWAL_STATUS)', () => {
 });
 
 describe('A failed charge (DID_FAIL_TO_RENEW)', () => {
-  it('with grace (GRACE_PERIOD) leaves access until the grace ends, and is no payment', async () => {
+  it('with grace (GRACE_PERIOD) leaves access until the grace ends, shows that end, and is no payment (E7)', async () => {
     const he = await customer();
     pass(30);
     await tell(stores.apple.failToRenew(he.purchase, { grace: 16 }));
     expect(await see(he)).toMatchObject({
       ...LET_IN,
-      subscription: { status: 'active', state: 'grace', days_remaining: 16, auto_renewing: true },
+      subscription: {
+        status: 'active',
+        state: 'grace',
+        days_remaining: 16,
+        ended_at: inDays(16),
+        access_until: inDays(16),
+        auto_renewing: true,
+      },
       payments: [PAID],
     });
     expect(await kept(he.purchase)).toMatchObject({
@@ -1014,6 +1021,21 @@ describe('What did not come from Apple, or not for us,', () => {
     const foreign = await AppleCertificates.make();
     await expectRefused(foreign.sign(payload()), FORGED);
     await expectRefused(foreign.sign(payload(), { alg: 'ES256', x5c: stores.apple.certificates.chain }), FORGED);
+  });
+
+  it('is refused by what it is, and what is authentic is taken however much there is of both (H19)', async () => {
+    const strict = await TestStores.start({ RATE_LIMIT_WEBHOOK: '3' }, []);
+    const foreign = await AppleCertificates.make();
+    const forge = () => strict.api.post('/payments/webhook/app_store', { signedPayload: foreign.sign(payload()) });
+    const push = (options: object) => strict.deliverGoogle(strict.google.testNotification(), options);
+    for (let i = 0; i < 8; i++) expect((await strict.deliverApple(strict.apple.test('Production'))).status).toBe(200);
+    const forged = [await forge(), await push({ badSignature: true }), await forge(), await forge()];
+    expect(forged.map(({ status }) => status)).toEqual([401, 401, 401, 429]);
+    for (let i = 0; i < 4; i++) {
+      expect((await strict.deliverApple(strict.apple.test('Production'))).status).toBe(200);
+      expect((await push({})).status).toBe(200);
+    }
+    await strict.stop();
   });
 
   it('is refused when it is not signed at all', async () => {

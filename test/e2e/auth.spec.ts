@@ -164,6 +164,28 @@ describe('POST /auth/login', () => {
 });
 
 describe('an access token', () => {
+  it.each([
+    'Bearer T x',
+    'Bearer T T',
+    'Bearer T,',
+    'Bearer T;x=1',
+    'x Bearer T',
+    'Bearer x T',
+    'BearerT',
+    'T',
+    'Bearer',
+    'Tokens',
+  ])('stands alone behind its word: %j is refused (A5)', async (written) => {
+    const authorization = written.replaceAll('T', () => admin.token);
+    const answer = await api.call('GET', '/auth/me', { headers: { authorization } });
+    expect(answer).toMatchObject({ status: 401, body: { detail: 'Could not validate credentials' } });
+  });
+
+  it.each(['Bearer', 'bearer', 'BEARER'])('may have that word in any case: %s (A5)', async (word) => {
+    const headers = { authorization: `${word} ${admin.token}` };
+    expect((await api.call('GET', '/auth/me', { headers })).status).toBe(200);
+  });
+
   const forge = (header: object, claims: object, secret: string): string => {
     const input = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
     return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
@@ -310,6 +332,7 @@ describe('POST /auth/assign_tariff', () => {
       state: 'active',
       started_at: api.clock.now().toISOString(),
       ended_at: expect.stringMatching(/Z$/),
+      access_until: body.ended_at,
       duration_days: 30,
       durationDays: 30,
       price: '9.99',

@@ -41,7 +41,20 @@ describe('every route', () => {
       status: 404,
       body: { detail: 'Not Found', code: 'route_not_found', request_id: expect.any(String) },
     });
-    expect((await api.call('PATCH', '/auth/me')).status).toBe(404);
+  });
+
+  it.each([
+    ['PATCH', '/auth/me', 'GET, HEAD, PUT'],
+    ['PUT', '/tariffs', 'GET, HEAD, POST'],
+    ['POST', '/tariffs/7/', 'DELETE, GET, HEAD, PUT'],
+    ['GET', '/payments/webhook/google?x=1', 'POST'],
+    ['DELETE', '/', 'GET, HEAD'],
+    ['OPTIONS', '/auth/login', 'POST'],
+  ])('says which methods it answers to one that it does not: %s %s (E15)', async (method, path, allowed) => {
+    const answer = await api.call(method, path);
+    expect(answer).toMatchObject({ status: 405, body: { detail: 'Method Not Allowed', code: 'method_not_allowed' } });
+    expect(answer.headers.get('allow')).toBe(allowed);
+    expect(await api.call(method, '/nothing/here')).toMatchObject({ status: 404, body: { code: 'route_not_found' } });
   });
 
   it('answers 200 for every verb', async () => {
@@ -157,6 +170,19 @@ describe('a body', () => {
     expect((await api.call('DELETE', '/payments/999999', { token: user.token, headers: json })).status).toBe(404);
   });
 
+  it.each(['utf-16', 'UTF-16LE', 'iso-8859-1', '"utf-7"', ''])(
+    'of another charset is 415: %p (A6)',
+    async (charset) => {
+      const refused = await post('{"email":"a"}', { 'content-type': `application/json; charset=${charset}` });
+      expect(refused).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
+    },
+  );
+
+  it.each(['utf-8', 'UTF-8', '"utf-8"', 'us-ascii'])('of the charset %p is read (A6)', async (charset) => {
+    const body = JSON.stringify({ email: user.email, password: user.password });
+    expect((await post(body, { 'content-type': `application/json;charset=${charset}` })).status).toBe(200);
+  });
+
   it.each([
     ['a NUL character', '{"email":"a\\u0000b","password":"x"}'],
     ['a lone surrogate', '{"email":"\\ud800","password":"x"}'],
@@ -208,12 +234,90 @@ describe('what is no request at all', () => {
   });
 });
 
+describe('a connection', () => {
+  let hasty: TestApi;
+
+  beforeAll(async () => {
+    hasty = await TestApi.start({ environment: { REQUEST_TIMEOUT_SECONDS: '1' } });
+  });
+
+  /** Sends a beginning, then one byte after the other, until the other side has ended the connection for good. */
+  const drip = (beginning: string): Promise<string> =>
+    new Promise((resolve) => {
+      let answer = '';
+      const socket = connect({
+        port: Number(new URL(hasty.url).port),
+        host: '127.0.0.1',
+        allowHalfOpen: beginning !== '',
+      });
+      const timer = setInterval(() => beginning !== '' && socket.write('x'), 100);
+      socket.on('connect', () => socket.write(beginning));
+      socket.on('data', (chunk) => (answer += chunk.toString()));
+      socket.on('error', () => undefined); // cut off while we were writing
+      socket.on('close', () => {
+        clearInterval(timer);
+        resolve(answer);
+      });
+    });
+  const POST = 'POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+
+  it.each([
+    ['says nothing', ''],
+    ['drips its headers', `${POST}X-Slow: `],
+    ['drips its body', `${POST}Content-Length: 5000\r\n\r\n{"email":"`],
+    ['drips its body in chunks', `${POST}Transfer-Encoding: chunked\r\n\r\nfff\r\n{"email":"`],
+    ['drips a body for nobody', 'POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n'],
+    ['drips after it was refused', 'NONSENSE\r\n\r\n'],
+  ])(
+    'that %s is cut at the limit, whatever it goes on sending (A4)',
+    async (_, beginning) => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => drip(beginning)));
+      expect(answers).toHaveLength(20);
+      expect((await hasty.get('/health/live')).status).toBe(200);
+    },
+    20_000,
+  );
+
+  it('has half a minute for a request, and waits for the next one longer than a proxy does (A4, I8)', async () => {
+    const limitsOf = ({ app }: TestApi): unknown => {
+      const { requestTimeout, headersTimeout, keepAliveTimeout } = app.getHttpServer();
+      return { requestTimeout, headersTimeout, keepAliveTimeout };
+    };
+    expect(limitsOf(api)).toEqual({ requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 });
+    const patient = await TestApi.start({ environment: { KEEP_ALIVE_SECONDS: '130', REQUEST_TIMEOUT_SECONDS: '60' } });
+    expect(limitsOf(patient)).toEqual({ requestTimeout: 60_000, headersTimeout: 10_000, keepAliveTimeout: 130_000 });
+    const { headers } = await patient.get('/health/live');
+    expect(headers.get('keep-alive')).toBe('timeout=130');
+    await patient.stop();
+  });
+});
+
+describe('a caller behind https', () => {
+  it.each([
+    ['test', '127.0.0.1', 'https', true],
+    ['test', '127.0.0.1', 'HTTPS, http', true],
+    ['test', '127.0.0.1', 'http', false],
+    ['test', '127.0.0.1', undefined, false],
+    ['test', '10.0.0.0/8', 'https', false], // not from a proxy that is trusted
+    ['test', '', 'https', false],
+  ])('is told to stay there: %s, proxies %p, forwarded %p: %p (A7)', async (NODE_ENV, TRUST_PROXY, scheme, told) => {
+    const own = await TestApi.start({ environment: { NODE_ENV, TRUST_PROXY } });
+    const answer = await own.call('GET', '/', { headers: scheme === undefined ? {} : { 'x-forwarded-proto': scheme } });
+    expect(answer.headers.get('strict-transport-security')).toBe(told ? 'max-age=31536000' : null);
+    await own.stop();
+  });
+});
+
 describe('the documents', () => {
-  it('are served where they are wanted, and only there', async () => {
+  it('are served where they are wanted, and only there, and can be tried (E9)', async () => {
     expect((await api.get('/openapi.json')).body.openapi).toBe('3.0.0');
     const page = await api.get('/docs');
     expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
     expect(page.headers.get('content-security-policy')).toContain("script-src 'self'");
+    // The page shows the picture of a QR code from memory.
+    expect(page.headers.get('content-security-policy')).toContain("img-src 'self' data: blob:");
+    expect((await api.get('/docs/swagger-ui-init.js')).body).toContain('"persistAuthorization": true');
+    expect((await api.get('/openapi.json')).body.components.securitySchemes.bearer.description).toMatch(/access_token/);
     const closed = await TestApi.start({ environment: { DOCS: '0' } });
     expect((await closed.get('/docs')).status).toBe(404);
     expect((await closed.get('/openapi.json')).status).toBe(404);
@@ -221,7 +325,75 @@ describe('the documents', () => {
   });
 });
 
+describe('the address itself', () => {
+  const HTML = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+  it('leads a browser to the documents, and tells programs that they are right (E9)', async () => {
+    const visit = (base: string, accept: string) => fetch(base, { redirect: 'manual', headers: { accept } });
+    const shown = await visit(api.url, HTML);
+    expect([shown.status, shown.headers.get('location')]).toEqual([302, '/docs']);
+    for (const accept of ['*/*', 'application/json']) {
+      const plain = await visit(api.url, accept);
+      expect([plain.status, await plain.json()]).toEqual([200, { msg: 'VPN API is running' }]);
+    }
+    const closed = await TestApi.start({ environment: { DOCS: '0' } });
+    expect((await visit(closed.url, HTML)).status).toBe(200);
+    await closed.stop();
+  });
+});
+
 describe('browsers', () => {
+  const preflight = (to: TestApi, origin: string, method: string): ReturnType<TestApi['call']> =>
+    to.call('OPTIONS', '/vpn_peers/7', {
+      headers: {
+        origin,
+        'access-control-request-method': method,
+        'access-control-request-headers': 'authorization,content-type,idempotency-key',
+      },
+    });
+  const listOf = (answer: Awaited<ReturnType<typeof preflight>>, header: string): readonly string[] =>
+    (answer.headers.get(header) ?? '').split(',').map((item) => item.trim().toLowerCase());
+
+  it('may use every method, and read what is said in headers, from the listed origins (F11)', async () => {
+    const origin = 'https://admin.example.com';
+    const open = await TestApi.start({ environment: { CORS_ORIGINS: origin } });
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+      const asked = await preflight(open, origin, method);
+      expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, origin]);
+      expect(listOf(asked, 'access-control-allow-methods')).toContain(method.toLowerCase());
+      expect(listOf(asked, 'access-control-allow-headers')).toEqual(
+        expect.arrayContaining(['authorization', 'content-type', 'idempotency-key']),
+      );
+    }
+    const readable = [
+      'x-total-count',
+      'retry-after',
+      'ratelimit-limit',
+      'ratelimit-remaining',
+      'ratelimit-reset',
+      'x-request-id',
+    ];
+    for (const path of ['/tariffs', '/auth/me', '/nothing', '/tariffs/0']) {
+      const answer = await open.call('GET', path, { headers: { origin } });
+      expect(answer.headers.get('access-control-allow-origin')).toBe(origin);
+      expect(listOf(answer, 'access-control-expose-headers')).toEqual(expect.arrayContaining(readable));
+    }
+    await open.stop();
+  });
+
+  it('may call from this machine in development, where no origin is listed, and from nowhere else (E15)', async () => {
+    const own = await TestApi.start({ environment: { NODE_ENV: 'development', BCRYPT_COST: '10' } });
+    for (const origin of ['http://localhost:53211', 'http://127.0.0.1:8080', 'http://[::1]:3000', 'http://localhost']) {
+      const asked = await preflight(own, origin, 'PUT');
+      expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, origin]);
+    }
+    for (const origin of ['http://localhost.evil.example', 'https://evil.example', 'null']) {
+      expect((await preflight(own, origin, 'PUT')).headers.get('access-control-allow-origin')).toBeNull();
+    }
+    await own.stop();
+    expect((await preflight(api, 'http://localhost:53211', 'PUT')).status).toBe(405);
+  });
+
   it('may call from the listed origins only', async () => {
     const open = await TestApi.start({ environment: { CORS_ORIGINS: 'https://admin.example.com' } });
     const allowed = await open.call('GET', '/', { headers: { origin: 'https://admin.example.com' } });

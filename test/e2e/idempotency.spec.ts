@@ -52,6 +52,21 @@ describe('Idempotency-Key', () => {
     }
   });
 
+  it('knows the same request again when its JSON has the keys in another order (F14)', async () => {
+    const [key, listed] = [newKey(), newKey()];
+    const first = expectOk(await post('/payments/', { amount: 1, currency: 'EUR', provider: 'bank' }, key));
+    const second = await post('/payments/', { provider: 'bank', amount: 1, currency: 'EUR' }, key);
+    expect(expectOk(second)).toEqual(first);
+    expect(second.headers.get('idempotency-replayed')).toBe('true');
+    const product = { provider: 'google', product_id: 'in-order', base_plan_id: 'p1m' };
+    const turned = { base_plan_id: 'p1m', product_id: 'in-order', provider: 'google' };
+    const other = { provider: 'apple', product_id: 'in-order' };
+    const tariff = (...store_products: object[]) =>
+      post('/tariffs/', { name: 'In order', price: 1, store_products }, listed, admin.token);
+    expect(expectOk(await tariff(turned, other))).toEqual(expectOk(await tariff(product, other)));
+    expect((await tariff(other, product)).status).toBe(422); // the order of a list means something
+  });
+
   it("is one's own: the same key of another user is another request", async () => {
     const key = newKey();
     const mine = expectOk(await post('/payments/', { amount: 1 }, key));

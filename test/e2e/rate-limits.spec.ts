@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, Headers, Post } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
+import { DomainError } from '#kernel';
 import { Operation } from '../../apps/api/src/http/operation.decorator.js';
 import { TariffChoiceIn } from '../../apps/api/src/auth/auth.dto.js';
 import { DELETED, DeletedOut } from '../../apps/api/src/http/deleted.dto.js';
@@ -17,8 +18,9 @@ class TriedController {
   }
 
   @Post('by-address')
-  @Operation({ access: 'public', summary: 'Counts addresses', answer: DeletedOut, limit: 'webhook' })
-  countAddress(): DeletedOut {
+  @Operation({ access: 'public', summary: 'Counts failures of addresses', answer: DeletedOut, limit: 'webhook' })
+  countAddress(@Headers('x-signature') signature: string | undefined): DeletedOut {
+    if (signature !== 'good') throw new DomainError('store_signature_invalid');
     return DELETED;
   }
 
@@ -95,29 +97,46 @@ describe('a limit for each address', () => {
     (await api.call('POST', '/tried/by-address', { headers: { 'x-forwarded-for': forwardedFor } })).status;
 
   it('counts an IPv4 address by itself, however it is written', async () => {
-    expect(await notify('198.51.100.1')).toBe(200);
-    expect(await notify('::ffff:198.51.100.1')).toBe(200);
+    expect(await notify('198.51.100.1')).toBe(401);
+    expect(await notify('::ffff:198.51.100.1')).toBe(401);
     expect(await notify('198.51.100.1')).toBe(429);
-    expect(await notify('198.51.100.2')).toBe(200);
+    expect(await notify('198.51.100.2')).toBe(401);
   });
 
   it('counts all addresses of an IPv6 /64 as one', async () => {
-    expect(await notify('2001:db8:0:1::1')).toBe(200);
-    expect(await notify('2001:db8:0:1:ffff::2')).toBe(200);
+    expect(await notify('2001:db8:0:1::1')).toBe(401);
+    expect(await notify('2001:db8:0:1:ffff::2')).toBe(401);
     expect(await notify('2001:db8:0:1::3')).toBe(429);
-    expect(await notify('2001:db8:0:2::1')).toBe(200);
+    expect(await notify('2001:db8:0:2::1')).toBe(401);
   });
 
   it('is not got round by claiming to be somebody else', async () => {
-    expect(await notify('192.0.2.1, 203.0.113.5')).toBe(200);
-    expect(await notify('192.0.2.2, 203.0.113.5, 10.1.1.1')).toBe(200);
+    expect(await notify('192.0.2.1, 203.0.113.5')).toBe(401);
+    expect(await notify('192.0.2.2, 203.0.113.5, 10.1.1.1')).toBe(401);
     expect(await notify('junk, 203.0.113.5')).toBe(429);
   });
 
   it('counts what claims junk by the connection it came on', async () => {
-    expect(await notify('junk')).toBe(200);
-    expect(await notify('203.0.113.77, junk')).toBe(200);
+    expect(await notify('junk')).toBe(401);
+    expect(await notify('203.0.113.77, junk')).toBe(401);
     expect(await notify('')).toBe(429);
+  });
+
+  it('never refuses what proves who sends it, and says what is left of the failures (H19)', async () => {
+    const address = '198.51.100.77';
+    const call = (signature: string): Promise<Answer> =>
+      api.call('POST', '/tried/by-address', { headers: { 'x-forwarded-for': address, 'x-signature': signature } });
+    const left = async (signature: string): Promise<unknown[]> => {
+      const { status, headers } = await call(signature);
+      return [status, headers.get('ratelimit-remaining'), headers.has('retry-after')];
+    };
+    for (let i = 0; i < 5; i++) expect(await left('good')).toEqual([200, '2', false]);
+    expect(await left('bad')).toEqual([401, '1', false]);
+    expect(await left('good')).toEqual([200, '1', false]);
+    expect(await left('bad')).toEqual([401, '0', false]);
+    expect(await left('bad')).toEqual([429, '0', true]);
+    for (let i = 0; i < 5; i++) expect(await left('good')).toEqual([200, '0', false]);
+    expect(await left('bad')).toEqual([429, '0', true]);
   });
 });
 
@@ -129,7 +148,7 @@ describe('without a proxy to trust', () => {
       const headers = { 'x-forwarded-for': address };
       statuses.push((await bare.call('POST', '/tried/by-address', { headers })).status);
     }
-    expect(statuses).toEqual([200, 200, 429]);
+    expect(statuses).toEqual([401, 401, 429]);
     await bare.stop();
   });
 });

@@ -4,6 +4,7 @@ import { type FastifyAdapter, type NestFastifyApplication } from '@nestjs/platfo
 import { NestLog, type PlatformOptions } from '#platform';
 import { FirstServer } from '#wireguard';
 import { AppModule } from './app.module.js';
+import { allowOrigins } from './http/cors.js';
 import { createHttpAdapter } from './http/http-server.js';
 import { serveMetrics } from './http/metrics.js';
 import { serveDocs } from './http/openapi.js';
@@ -26,7 +27,7 @@ export async function createApp(
   const adapter = createHttpAdapter(settings, log);
   const app = await make(AppModule.with(options), adapter, { bodyParser: false, logger: new NestLog(log) });
   passAnswersThrough(app, app.get(Shutdown));
-  if (settings.http.corsOrigins.length > 0) app.enableCors({ origin: [...settings.http.corsOrigins] });
+  allowOrigins(app, settings);
   if (settings.http.docs) serveDocs(app);
   if (settings.metrics.token !== undefined) serveMetrics(app, settings.metrics.token);
   try {

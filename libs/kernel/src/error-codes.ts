@@ -5,6 +5,7 @@ export type ErrorKind =
   | 'payment_required'
   | 'forbidden'
   | 'not_found'
+  | 'wrong_method'
   | 'conflict'
   | 'too_large'
   | 'unsupported'
@@ -30,6 +31,7 @@ export const ERRORS = {
   unsupported_media_type: { kind: 'unsupported', detail: 'Content-Type must be application/json' },
   validation_error: { kind: 'unprocessable', detail: 'Validation error' },
   route_not_found: { kind: 'not_found', detail: 'Not Found' },
+  method_not_allowed: { kind: 'wrong_method', detail: 'Method Not Allowed' },
   idempotency_key_in_use: { kind: 'conflict', detail: 'A request with this Idempotency-Key is still running' },
   idempotency_key_reused: {
     kind: 'unprocessable',

@@ -44,7 +44,7 @@ export {
 export { Outbox, type OutboxDelivery, type OutboxHandler, type OutboxOutcome } from './outbox/outbox.service.js';
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
-export { clientAddress, type Network, networkOf } from './telemetry/client-address.js';
+export { clientAddress, forwardedScheme, type Network, networkOf } from './telemetry/client-address.js';
 export { createLog, LOG, NestLog } from './telemetry/log.js';
 export { InvariantsGauge } from './telemetry/invariants-gauge.js';
 export { Metrics } from './telemetry/metrics.js';

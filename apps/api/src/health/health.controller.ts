@@ -1,7 +1,7 @@
-import { Controller, Get, HttpStatus, Res } from '@nestjs/common';
+import { Controller, Get, Headers, HttpStatus, Res } from '@nestjs/common';
 import { ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { type FastifyReply } from 'fastify';
-import { DatabaseHealth } from '#platform';
+import { DatabaseHealth, Settings } from '#platform';
 import { Operation } from '../http/operation.decorator.js';
 import { Shutdown } from '../http/shutdown.js';
 import { ShownChoice, ShownText } from '../http/shown.decorator.js';
@@ -32,11 +32,21 @@ export class HealthController {
   constructor(
     private readonly database: DatabaseHealth,
     private readonly shutdown: Shutdown,
+    private readonly settings: Settings,
   ) {}
 
   @Get()
-  @Operation({ access: 'public', summary: 'Whether this is the right place', answer: RunningOut, needsDatabase: false })
-  getRoot(): RunningOut {
+  @Operation({
+    access: 'public',
+    summary: 'Whether this is the right place',
+    description: 'A browser is led to the documentation, where that is served.',
+    answer: RunningOut,
+    needsDatabase: false,
+  })
+  getRoot(@Headers('accept') accept: string | undefined, @Res({ passthrough: true }) reply: FastifyReply): RunningOut {
+    if (this.settings.http.docs && accept?.includes('text/html') === true) {
+      void reply.status(HttpStatus.FOUND).header('location', '/docs');
+    }
     return { msg: 'VPN API is running' };
   }
 

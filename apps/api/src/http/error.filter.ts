@@ -1,8 +1,9 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject, Injectable } from '@nestjs/common';
-import { type FastifyReply, type FastifyRequest } from 'fastify';
+import { type FastifyReply } from 'fastify';
 import { type Logger } from 'pino';
 import { DomainError, type ErrorCode, type ErrorKind, ERRORS } from '#kernel';
 import { chooseLocale, isDatabaseUnavailable, LOG, messageFor } from '#platform';
+import { type ApiRequest } from './request.js';
 
 export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
   invalid: 400,
@@ -10,6 +11,7 @@ export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
   payment_required: 402,
   forbidden: 403,
   not_found: 404,
+  wrong_method: 405,
   conflict: 409,
   too_large: 413,
   unsupported: 415,
@@ -32,6 +34,9 @@ const FRAMEWORK_REFUSALS: Readonly<Record<number, ErrorCode>> = {
 
 const RETRY_AFTER_SECONDS = 5;
 
+/** Refusals, beside those of kind `unauthenticated`, of requests that did not prove who sends them. */
+const UNPROVED: ReadonlySet<ErrorCode> = new Set(['receipt_malformed', 'payment_provider_unknown']);
+
 /** The body of a refusal. */
 export function errorBody(error: DomainError, acceptLanguage: string | undefined, requestId: string): object {
   return {
@@ -49,9 +54,18 @@ export class ErrorFilter implements ExceptionFilter {
   constructor(@Inject(LOG) private readonly log: Logger) {}
 
   catch(thrown: unknown, host: ArgumentsHost): void {
-    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const request = host.switchToHttp().getRequest<ApiRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const error = asDomainError(thrown);
+    const isUnproved = error.kind === 'unauthenticated' || UNPROVED.has(error.code);
+    if (!isUnproved || request.countFailure === undefined) this.answer(request, reply, error);
+    else void request.countFailure().then((tooMany) => this.answer(request, reply, tooMany ?? error));
+  }
+
+  private answer(request: ApiRequest, reply: FastifyReply, thrown: DomainError): void {
+    const allowed = thrown.code === 'route_not_found' ? (request.allowedMethods?.() ?? []) : [];
+    const error = allowed.length > 0 ? new DomainError('method_not_allowed', { cause: thrown }) : thrown;
+    if (allowed.length > 0) void reply.header('allow', allowed.join(', '));
     const status = STATUS_OF[error.kind];
     if (error.kind === 'internal') this.log.error({ err: error.cause }, 'request failed');
     else if (status > 500) this.log.warn({ err: error }, 'request could not be served');

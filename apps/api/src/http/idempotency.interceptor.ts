@@ -41,9 +41,16 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 }
 
+/** The same for the same request, in whatever order its JSON has the keys: programs write them as they like. */
 function fingerprintOf({ method, url, body }: ApiRequest): string {
   const path = url.replace(/\/(?=$|\?)/, ''); // with and without the trailing slash is the same request
   return createHash('sha256')
-    .update(`${method} ${path}\n${body === undefined ? '' : JSON.stringify(body)}`)
+    .update(`${method} ${path}\n${body === undefined ? '' : JSON.stringify(body, inOrder)}`)
     .digest('base64url');
+}
+
+/** For `JSON.stringify`: objects with their keys in order. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)));
 }

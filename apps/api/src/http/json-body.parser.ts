@@ -10,6 +10,10 @@ const MAX_KEYS = 1000;
 /** Names that reach an object's prototype when they are copied; no field of ours is called so. */
 const PROTOTYPE_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
+/** RFC 8259 8.1: JSON is UTF-8. Of another encoding we would read other words than the sender wrote. */
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
+const READABLE_CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
+
 const KEEPS_BYTES = 'keepsBytes';
 
 /** Marks a route whose body is signed: `request.bytes` is then what arrived, to the byte. Other routes drop it once it is read. */
@@ -47,6 +51,10 @@ function answer(done: (error: Error | null, body?: unknown) => void, parse: () =
 function parseJson(request: FastifyRequest, bytes: Buffer): unknown {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') throw new DomainError('unsupported_media_type');
+  const charset = CHARSET.exec(request.headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !READABLE_CHARSETS.has(charset.toLowerCase())) {
+    throw new DomainError('unsupported_media_type');
+  }
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));

@@ -1,9 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
-import { ExtractJwt, Strategy } from 'passport-jwt';
+import { Strategy } from 'passport-jwt';
 import { ACCESS_TOKEN_RULES, Accounts, AccessTokens, type Principal } from '#auth';
 import { Clock, DomainError } from '#kernel';
 import { type ApiRequest } from './request.js';
+
+/** RFC 6750 2.1: one token and nothing after it. The library's own reader takes the first of several words. */
+const BEARER = /^Bearer +([\w.~+/-]+=*)$/i;
 
 /** The library takes KeyObjects and Fastify's requests; its types only know strings and Express. */
 type KeyForJwt = string | Buffer;
@@ -19,7 +22,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   ) {
     super({
       ...ACCESS_TOKEN_RULES,
-      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      jwtFromRequest: ({ headers }: ApiRequest) => BEARER.exec(headers.authorization ?? '')?.[1] ?? null,
       secretOrKeyProvider: (_request: unknown, token: string, done: (error: Error | null, key?: KeyForJwt) => void) => {
         const key = tokens.keyFor(token);
         if (key === undefined) done(new Error('unknown key'));

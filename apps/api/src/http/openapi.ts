@@ -7,16 +7,30 @@ const METHODS = ['get', 'post', 'put', 'delete'] as const;
 /** How any request with a body can be refused before anybody looks at what it says. */
 const OF_EVERY_BODY: readonly ErrorCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type'];
 
+const DESCRIPTION = `Accounts, subscriptions and WireGuard devices of a mobile VPN.
+
+A trailing slash is accepted everywhere; every success is 200.
+
+**Repeated requests.** A network that fails leaves open whether a request was carried out, and proxies repeat GET, PUT and DELETE by
+themselves when a kept connection breaks. A POST is repeated with the same \`Idempotency-Key\`: it creates nothing twice. A PUT may be
+repeated as it is. A DELETE that is answered with 404 after an attempt without an answer has worked: what was to go is gone.`;
+
 /** The document that clients are generated from. An operation is called what its method is called. */
 export function describeApi(app: INestApplication): OpenAPIObject {
   const config = new DocumentBuilder()
     .setTitle('VPN API')
-    .setDescription(
-      'Accounts, subscriptions and WireGuard devices of a mobile VPN. A trailing slash is accepted everywhere; every success is 200.',
-    )
+    .setDescription(DESCRIPTION)
     .setVersion('1.0')
     .addServer('/')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
+    .addBearerAuth(
+      {
+        type: 'http',
+        scheme: 'bearer',
+        bearerFormat: 'JWT',
+        description: 'The `access_token` of `POST /auth/login`, without the word Bearer before it. It lasts an hour.',
+      },
+      'bearer',
+    )
     .addTag('auth', 'Accounts and subscriptions')
     .addTag('vpn_peers', 'Devices')
     .addTag('servers', 'Where devices can be put')
@@ -41,5 +55,6 @@ export function serveDocs(app: INestApplication): void {
     jsonDocumentUrl: 'openapi.json',
     raw: ['json'],
     customSiteTitle: 'VPN API',
+    swaggerOptions: { persistAuthorization: true },
   });
 }

@@ -31,10 +31,17 @@ export class RateLimits {
     }
   }
 
+  /** How a caller stands, without counting anything. */
+  async look(name: RateLimitName, caller: string): Promise<RateCount> {
+    const limiter = this.limiter(name);
+    const known = await limiter.get(caller);
+    if (known !== null) return standing(limiter.points, known, known.remainingPoints < 0);
+    return { limit: limiter.points, remaining: limiter.points, resetSeconds: WINDOW_SECONDS, isExceeded: false };
+  }
+
   /** Counts one more request of a caller. */
   async count(name: RateLimitName, caller: string): Promise<RateCount> {
-    const limiter = this.limiters.get(name);
-    if (limiter === undefined) throw new Error(`There is no limit called ${name}`);
+    const limiter = this.limiter(name);
     try {
       return standing(limiter.points, await limiter.consume(caller), false);
     } catch (refusal) {
@@ -42,8 +49,19 @@ export class RateLimits {
       throw refusal;
     }
   }
+
+  private limiter(name: RateLimitName): RateLimiterMemory {
+    const limiter = this.limiters.get(name);
+    if (limiter === undefined) throw new Error(`There is no limit called ${name}`);
+    return limiter;
+  }
 }
 
 function standing(limit: number, { remainingPoints, msBeforeNext }: RateLimiterRes, isExceeded: boolean): RateCount {
-  return { limit, remaining: remainingPoints, resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)), isExceeded };
+  return {
+    limit,
+    remaining: Math.max(0, remainingPoints),
+    resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)),
+    isExceeded,
+  };
 }

@@ -1,13 +1,23 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { type Principal } from '#auth';
+import { type DomainError } from '#kernel';
 import { chooseLocale, type Locale } from '#platform';
 
 /**
  * A request behind the access guard: `user` is who passport found, undefined for a route that asks for nobody; `bytes` is the body
- * as it arrived, on a route that keeps it (`KeepsBytes`).
+ * as it arrived, on a route that keeps it (`KeepsBytes`); `countFailure` is there on a route whose limit counts refusals;
+ * `allowedMethods` are those that its path answers.
  */
-export type ApiRequest = FastifyRequest & { user?: Principal; bytes?: Buffer };
+export type ApiRequest = FastifyRequest & {
+  user?: Principal;
+  bytes?: Buffer;
+  countFailure?: FailureCounter;
+  allowedMethods?: () => readonly string[];
+};
+
+/** Counts that a request was refused; answers what to refuse it with instead where that was once too often, else null. */
+export type FailureCounter = () => Promise<DomainError | null>;
 
 /** A header, once; undefined when it was not sent. */
 function headerOf(context: ExecutionContext, name: string): string | undefined {

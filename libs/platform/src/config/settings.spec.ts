@@ -42,6 +42,8 @@ describe('settings', () => {
       port: 8000,
       docs: true,
       corsOrigins: [],
+      keepAliveSeconds: 65,
+      requestTimeoutSeconds: 30,
       shutdownDelaySeconds: 0,
       trustedProxies: [],
     });

@@ -80,8 +80,12 @@ export class Settings {
     readonly port: number;
     /** Whether /docs and /openapi.json are served. */
     readonly docs: boolean;
-    /** Origins that browsers may call from; none by default, the app needs none. */
+    /** Origins that browsers may call from; none by default, the app needs none (in development: any of this machine). */
     readonly corsOrigins: readonly string[];
+    /** How long a connection may wait for its next request. */
+    readonly keepAliveSeconds: number;
+    /** How long a request may take to arrive, body included. */
+    readonly requestTimeoutSeconds: number;
     /** How long the service keeps answering after SIGTERM while a balancer takes it out, in seconds. */
     readonly shutdownDelaySeconds: number;
     /** Whose `X-Forwarded-For` is believed; nobody's by default. */
@@ -193,6 +197,8 @@ export class Settings {
       port: read.integer('PORT', { min: 0, max: 65535 }, 8000),
       docs: read.flag('DOCS', !production),
       corsOrigins: read.list('CORS_ORIGINS'),
+      keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', { min: 1, max: 3600 }, 65),
+      requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', { min: 1, max: 300 }, 30),
       shutdownDelaySeconds: read.integer('SHUTDOWN_DELAY_SECONDS', { min: 0, max: 300 }, 0),
       trustedProxies: readNetworks(read, 'TRUST_PROXY'),
     };
@@ -473,7 +479,7 @@ function readEncryptionKeys(read: SettingsReader): readonly string[] {
   if (keys.length === 0) read.fault('CONFIG_ENCRYPTION_KEY is required (a Fernet key; several separated by commas)');
   for (const key of keys) {
     if (!isFernetKey(key)) {
-      read.fault('CONFIG_ENCRYPTION_KEY must hold Fernet keys: 44 characters of URL-safe base64 each');
+      read.fault('CONFIG_ENCRYPTION_KEY must hold Fernet keys: 44 characters of base64 each');
     } else if (new Set(key).size < 8) {
       read.fault('CONFIG_ENCRYPTION_KEY must be a random value, not a repeated pattern');
     }

@@ -8,6 +8,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   unsupported_media_type: 'Send the request body as application/json',
   validation_error: 'Some fields are not valid',
   route_not_found: 'There is nothing at this address',
+  method_not_allowed: 'This address does not answer that method',
   idempotency_key_in_use: 'This request is already being processed',
   idempotency_key_reused: 'This Idempotency-Key was already used with another request',
   too_many_requests: 'That was too often. Please wait a moment and try again.',

@@ -8,6 +8,7 @@ export const ru: Readonly<Record<ErrorCode, string>> = {
   unsupported_media_type: 'Тело запроса должно быть в формате application/json',
   validation_error: 'Некоторые поля заполнены неверно',
   route_not_found: 'По этому адресу ничего нет',
+  method_not_allowed: 'Этот адрес не принимает такой метод запроса',
   idempotency_key_in_use: 'Этот запрос уже выполняется',
   idempotency_key_reused: 'Этот Idempotency-Key уже использован с другим запросом',
   too_many_requests: 'Слишком много запросов. Подождите немного и попробуйте снова.',

@@ -42,6 +42,21 @@ export function clientAddress(
   return socket.toString();
 }
 
+/**
+ * The scheme that the caller used, as the proxy at the end of the connection says; undefined where none is to be trusted or it says
+ * nothing. Of several proxies the first one met the caller.
+ */
+export function forwardedScheme(
+  socketAddress: string | undefined,
+  forwardedProto: string | undefined,
+  trusted: readonly Network[],
+): string | undefined {
+  if (forwardedProto === undefined || trusted.length === 0) return undefined;
+  const socket = parseAddress(socketAddress ?? '');
+  if (socket === undefined || !isAmong(socket, trusted)) return undefined;
+  return forwardedProto.split(',', 1)[0]?.trim().toLowerCase();
+}
+
 /** The network that an address is in, as `192.0.2.0/24`; undefined for what is no address. */
 export function networkOf(text: string, bits: { readonly v4: number; readonly v6: number }): string | undefined {
   const address = parseAddress(text);
