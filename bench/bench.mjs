@@ -25,8 +25,8 @@ const ENVIRONMENT = {
   CONFIG_ENCRYPTION_KEY: '3Rtik7crK3_YE6pfTa8waKgJ-IjxJnvHRQsbKtcAB94=',
   LOG_LEVEL: process.env.LOG_LEVEL ?? 'info',
   PROMOTE_SECRET: 'b7Qm2xVt9LzR4kPw8NcY5hJd',
-  WG_SERVER_PUBLIC_KEY: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
-  WG_ENDPOINT: 'vpn.example.com:51820',
+  WG_SERVER_PUBLIC_KEY: 'kx2TW8Ogn5HVzNsTq2kVbY7mHi8vFfXkXbNwFJp1Q3U=',
+  WG_ENDPOINT: 'vpn.example.net:51820',
   HOST: '127.0.0.1',
 };
 

@@ -147,6 +147,14 @@ describe('POST /admin/servers', () => {
     ['endpoint', { endpoint: 'vpn.example.com:0' }],
     ['endpoint', { endpoint: 'vpn.example.com:65536' }],
     ['endpoint', { endpoint: 'vpn.example.com:51820\nPostUp = id' }],
+    ...['[fd00:::1]:51820', 'a..b:51820', '[1:2:3]:51820', 'vpn-.x:51820', 'vpn.123:51820', 'v_n.x:51820'].map(
+      (endpoint): [string, Json] => ['endpoint', { endpoint }],
+    ),
+    ['public_key', { public_key: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dh=' }],
+    ['access.host', { access: { ...SSH, host: 'a..b' } }],
+    ['dns', { dns: ['2606:4700:4700::1111', '2606:4700:4700::1001'] }],
+    ['dns', { dns: ['127.0.0.1'] }],
+    ['dns', { dns: ['::ffff:1.1.1.1'] }],
     ['public_key', { public_key: undefined }],
     ['public_key', { public_key: `${'A'.repeat(43)}=` }],
     ['subnet', { subnet: undefined }],
@@ -211,7 +219,7 @@ describe('POST /admin/servers', () => {
         DATABASE_URL: 'postgresql://a/b',
         BCRYPT_COST: '10',
         WG_SERVER_PUBLIC_KEY: generateKeyPair().publicKey,
-        WG_ENDPOINT: 'vpn.example.com:51820',
+        WG_ENDPOINT: 'vpn.example.net:51820',
       },
     });
     const { token } = await production.admin();
@@ -713,6 +721,12 @@ describe('a look from end to end', () => {
       'ok connection none: an operator applies the export',
       'ok addresses 0 of 1021 taken',
     ]);
+    await open.rows(`UPDATE vpn_servers SET endpoint = '[1:2:3]:51820', dns = '{2606:4700:4700::1111}' WHERE id = $1`, [
+      first,
+    ]);
+    expect((await examine(first))[0]).toBe(
+      'problem settings the endpoint is not host:port as every client reads it; devices have no IPv6, and all resolvers are IPv6: they get none',
+    );
     await open.stop();
   });
 });

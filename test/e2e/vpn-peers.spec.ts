@@ -257,6 +257,57 @@ describe('GET /vpn_peers/{id}/config', () => {
   });
 });
 
+/** The networks that cover all of IPv4 but these, as the app's calculators make them. */
+function allBut(excluded: readonly string[]): readonly string[] {
+  const parse = (cidr: string): readonly [number, number] => {
+    const [address = '', prefix = ''] = cidr.split('/');
+    return [address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0), Number(prefix)];
+  };
+  const holes = excluded.map(parse);
+  const text = (first: number): string => [24, 16, 8, 0].map((bits) => Math.floor(first / 2 ** bits) % 256).join('.');
+  const cover = (first: number, prefix: number): string[] => {
+    const size = 2 ** (32 - prefix);
+    const within = holes.filter(([hole, bits]) => hole < first + size && hole + 2 ** (32 - bits) > first);
+    if (within.length === 0) return [`${text(first)}/${prefix}`];
+    if (within.some(([hole, bits]) => bits <= prefix && hole <= first)) return [];
+    return [...cover(first, prefix + 1), ...cover(first + size / 2, prefix + 1)];
+  };
+  return cover(0, 0);
+}
+
+describe('the networks that a device asks for', () => {
+  it.each(['::ffff:10.0.0.0/104', '::ffff:1.2.3.4', '0.0.0.0/0, ::ffff:0:0/96'])(
+    'are refused where they hold IPv4 inside IPv6: %s (G6)',
+    async (allowed_ips) => {
+      const answer = await add({ allowed_ips });
+      expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'allowed_ips'] }] } });
+    },
+  );
+
+  it('are 256 at most, and an answer says so (C4)', async () => {
+    const allowed_ips = Array.from({ length: 257 }, (_, n) => `10.${n >> 8}.${n & 255}.0/24`).join(',');
+    const { body } = await add({ allowed_ips });
+    expect(body.detail[0].msg).toContain('at most 256 networks');
+  });
+
+  it('decide which resolvers it is told, besides the addresses it has (C5, G7)', async () => {
+    const own = await TestApi.start({ environment: { WG_DNS: '1.1.1.1,10.8.0.1,2606:4700:4700::1111' } });
+    const boss = await own.admin();
+    const owner = await own.subscriber(boss);
+    const config = async (body: object): Promise<string> => {
+      const { id } = expectOk(await own.post('/vpn_peers/self', body, owner.token));
+      return expectOk(await own.get(`/vpn_peers/${id}/config`, owner.token)).wg_quick;
+    };
+    expect(await config({})).toContain('\nDNS = 1.1.1.1, 10.8.0.1\n');
+    expect(await config({ allowed_ips: '10.0.0.0/8' })).toContain('\nDNS = 10.8.0.1\n');
+    expect(await config({ allowed_ips: '192.168.0.0/16' })).not.toContain('DNS');
+    const [{ id }] = expectOk(await own.get('/admin/servers', boss.token));
+    await own.rows(`UPDATE vpn_servers SET subnet6 = 'fd00:8::/64' WHERE id = $1`, [id]);
+    expect(await config({})).toContain('\nDNS = 1.1.1.1, 10.8.0.1, 2606:4700:4700::1111\n');
+    await own.stop();
+  });
+});
+
 describe('GET /vpn_peers/{id}/qr', () => {
   const qrOf = (id: number, accept?: string, token = user.token): Promise<Response> =>
     fetch(`${api.url}/vpn_peers/${id}/qr`, {
@@ -312,6 +363,32 @@ describe('GET /vpn_peers/{id}/qr', () => {
     ]);
     const many = Array.from({ length: 64 }, (_, n) => `203.0.113.${n}/32`).join(', ');
     expect((await qrOf((await added({ allowed_ips: many })).id)).status).toBe(200);
+  });
+
+  it('holds everything but private networks, what is reserved, and a server (C4)', async () => {
+    const networks = allBut([
+      '0.0.0.0/8',
+      '10.0.0.0/8',
+      '100.64.0.0/10',
+      '127.0.0.0/8',
+      '169.254.0.0/16',
+      '172.16.0.0/12',
+      '192.168.0.0/16',
+      '203.0.113.77/32',
+      '198.51.100.200/32',
+      '93.184.216.34/32',
+      '45.33.32.156/32',
+      '151.101.1.140/32',
+      '224.0.0.0/3',
+    ]);
+    expect(networks.length).toBeGreaterThan(120);
+    const { id, allowed_ips } = expectOk(await add({ allowed_ips: networks.join(', ') }));
+    expect(allowed_ips).toBe(networks.join(', '));
+    const answer = await qrOf(id);
+    expect(answer.status).toBe(200);
+    const { data, width, height } = PNG.sync.read(Buffer.from(await answer.arrayBuffer()));
+    const scanned = jsqr.default(new Uint8ClampedArray(data), width, height)?.data;
+    expect(scanned?.replaceAll(/, ?/g, ', ')).toBe(await configOf());
   });
 
   it('is refused to strangers', async () => {

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DomainError } from '#kernel';
 import { type Principal } from '#auth';
 import { UnitOfWork } from '#platform';
-import { renderClientConfig, Servers } from '#wireguard';
+import { reachableResolvers, renderClientConfig, Servers } from '#wireguard';
 import { Access } from './access.service.js';
 import { isWanted, networksOf, type Peer } from './peer.js';
 import { PeerAudit } from './peer-audit.service.js';
@@ -73,7 +73,7 @@ export class PeerConfigs {
     return renderClientConfig({
       ...secrets,
       addresses: networksOf(peer),
-      dns: server.dns,
+      dns: reachableResolvers(server.dns, { hasIpv6: peer.address6 !== null, allowedIps: peer.allowedIps }),
       mtu: server.mtu,
       serverPublicKey: server.publicKey,
       endpoint: server.endpoint,

@@ -42,6 +42,17 @@ export {
   type OutgoingMail,
 } from './outbox/outbox-message.js';
 export { Outbox, type OutboxDelivery, type OutboxHandler, type OutboxOutcome } from './outbox/outbox.service.js';
+export {
+  isResolver,
+  isSampleHost,
+  isUnreachable,
+  parseEndpoint,
+  parseHost,
+  parsePort,
+  type Endpoint,
+} from './network/endpoint.js';
+export { addressToNumber, numberToAddress, parseSubnet, type Subnet } from './network/subnet.js';
+export { isSampleKey, isWireGuardKey } from './network/wireguard-key.js';
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
 export { clientAddress, forwardedScheme, type Network, networkOf } from './telemetry/client-address.js';

@@ -1,13 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { isIP } from 'node:net';
 import { DomainError, isError } from '#kernel';
-import { UnreadableSecretError } from '#platform';
+import {
+  isResolver,
+  isSampleHost,
+  isSampleKey,
+  isUnreachable,
+  parseEndpoint,
+  Settings,
+  UnreadableSecretError,
+} from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { isKey } from './keys.js';
-import { parseSubnet, parseSubnet6 } from './networks.js';
+import { areAllIpv6, parseSubnet, parseSubnet6 } from './networks.js';
 import { Providers } from './providers.service.js';
 import { type Server } from './server.js';
-import { portOf } from './server-draft.js';
 import { type WireGuardProvider } from './wireguard.provider.js';
 
 /** What came of looking at one side of a server. */
@@ -26,12 +32,13 @@ const LONGEST_CAUSE = 200;
 @Injectable()
 export class Diagnosis {
   constructor(
+    private readonly settings: Settings,
     private readonly providers: Providers,
     private readonly addresses: AddressesRepository,
   ) {}
 
   async examine(server: Server): Promise<readonly Finding[]> {
-    const faults = faultsOf(server);
+    const faults = faultsOf(server, this.settings.environment === 'production');
     const settings = finding('settings', faults.length === 0, faults.join('; ') || 'make sense');
     return [settings, ...(await this.connection(server)), await this.pool(server)];
   }
@@ -56,14 +63,21 @@ export class Diagnosis {
   }
 }
 
-/** What makes the configs of devices connect to nothing. */
-function faultsOf({ endpoint, publicKey: key, subnet, subnet6 }: Server): readonly string[] {
-  const host = endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  const isOwn = isIP(host) === 0 ? host === 'localhost' : /^(127\.|0\.|::1?$)/.test(host);
+/** What makes the configs of devices connect to nothing. In production, that an example was left as it was. */
+function faultsOf(server: Server, isProduction: boolean): readonly string[] {
+  const { endpoint, publicKey: key, subnet, subnet6, dns, provider } = server;
+  const host = parseEndpoint(endpoint)?.host;
+  const isExample = isProduction && ((host !== undefined && isSampleHost(host)) || isSampleKey(key));
   return [
-    ...(portOf(endpoint) === undefined ? ['the endpoint is not host:port'] : []),
-    ...(isOwn ? [`no device reaches the endpoint ${endpoint}`] : []),
+    ...(host === undefined ? ['the endpoint is not host:port as every client reads it'] : []),
+    ...(host !== undefined && isUnreachable(host) ? [`no device reaches the endpoint ${endpoint}`] : []),
     ...(isKey(key) ? [] : ['the public key is none']),
+    ...(isExample ? ['the endpoint or the public key is that of an example'] : []),
+    ...(dns.every(isResolver) ? [] : ['a resolver is no address that a device can ask']),
+    // wg-easy gives devices addresses of its own, IPv6 ones too.
+    ...(provider !== 'wg-easy' && subnet6 === null && areAllIpv6(dns)
+      ? ['devices have no IPv6, and all resolvers are IPv6: they get none']
+      : []),
     ...(parseSubnet(subnet) === undefined ? ['the subnet is not an IPv4 network from /16 to /30'] : []),
     ...(subnet6 === null || parseSubnet6(subnet6) !== undefined ? [] : ['the IPv6 subnet is none that peers can have']),
   ];

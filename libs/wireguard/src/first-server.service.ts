@@ -3,7 +3,7 @@ import { type Logger } from 'pino';
 import { Audit, differences, LOG, SecretBox, Settings, SettingsError, SYSTEM, UnitOfWork } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { generateKeyPair } from './keys.js';
-import { parseSubnet } from './networks.js';
+import { areAllIpv6, parseSubnet } from './networks.js';
 import { type Server } from './server.js';
 import { placeOf, type SealedAccess, type ServerAccess } from './server-access.js';
 import { type DescribedServer, ServersRepository } from './servers.repository.js';
@@ -72,6 +72,7 @@ export class FirstServer {
       });
       if (server.subnet !== existing?.subnet) await this.addresses.fill(server);
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
+      assertResolves(server);
       if (existing !== null) await this.assertPeersStay(existing, server, confirmed);
       await this.record(existing, server, reach);
     });
@@ -125,6 +126,12 @@ export class FirstServer {
     const { publicKey, privateKey } = generateKeyPair();
     return { publicKey, sealedPrivateKey: this.box.seal(privateKey) };
   }
+}
+
+/** @throws SettingsError when devices, which have no IPv6 there, could ask none of the resolvers */
+function assertResolves({ provider, subnet6, dns }: Server): void {
+  if (provider === 'wg-easy' || subnet6 !== null || !areAllIpv6(dns)) return;
+  throw new SettingsError(['WG_DNS lists IPv6 addresses only, but devices have IPv4 only: list one they can ask']);
 }
 
 /** What would take their addresses or keys from devices that exist. */

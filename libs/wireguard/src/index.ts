@@ -9,7 +9,15 @@ export { type HostOptions, HostProvider } from './host.provider.js';
 export { type HostCommand, type HostShell } from './host-shell.js';
 export { generateKeyPair, isKey, type KeyPair, publicKeyOf } from './keys.js';
 export { LocalShell } from './local-shell.js';
-export { address6Of, parseAllowedIps, parsePeerAddress, parseSubnet, serverAddress } from './networks.js';
+export {
+  address6Of,
+  MAX_ALLOWED_IPS,
+  parseAllowedIps,
+  parsePeerAddress,
+  parseSubnet,
+  reachableResolvers,
+  serverAddress,
+} from './networks.js';
 export { Providers } from './providers.service.js';
 export {
   type Server,

@@ -1,5 +1,7 @@
 import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
 
+export { isWireGuardKey as isKey } from '#platform';
+
 /**
  * WireGuard keys: X25519, 32 bytes each, as 44 characters of base64. Node's own X25519 makes the same keys as `wg genkey` and
  * `wg pubkey` (200 of 200 compared), already clamped; no curve library is needed.
@@ -24,9 +26,6 @@ const BASE_POINT = createPublicKey({
   format: 'der',
   type: 'spki',
 });
-/** 32 bytes in canonical base64: the last character before the padding carries 4 bits, so only 16 values are possible. */
-const KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
-const ALL_ZERO = `${'A'.repeat(43)}=`;
 
 export function generateKeyPair(): KeyPair {
   const { privateKey, publicKey } = generateKeyPairSync('x25519', {
@@ -41,11 +40,6 @@ export function publicKeyOf(privateKey: string): string {
   const der = Buffer.concat([PKCS8_PREFIX, Buffer.from(privateKey, 'base64')]);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return diffieHellman({ privateKey: key, publicKey: BASE_POINT }).toString('base64');
-}
-
-/** Whether a text is a key: the one grammar every key passes before it is stored, rendered or sent to a host. */
-export function isKey(text: string): boolean {
-  return KEY.test(text) && text !== ALL_ZERO;
 }
 
 /** The key at the end of its DER. */

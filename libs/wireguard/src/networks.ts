@@ -1,30 +1,17 @@
 import ipaddr from 'ipaddr.js';
 import { isIPv4, isIPv6 } from 'node:net';
+import { addressToNumber, numberToAddress, parseSubnet, type Subnet } from '#platform';
 
-/** An IPv4 network: its first and last address as numbers. */
-export interface Subnet {
-  readonly cidr: string;
-  readonly prefix: number;
-  readonly first: number;
-  readonly last: number;
-}
+export { parseSubnet, type Subnet } from '#platform';
 
-/** A pool of more than 65 536 addresses is more than one host can serve; of fewer than 2 hosts, none. */
-const WIDEST_PREFIX = 16;
-const NARROWEST_PREFIX = 30;
-/** How many networks a peer may route: more is not a config, it is an attack on one. */
-const MAX_ALLOWED_IPS = 64;
-
-/** Reads an IPv4 network from /16 to /30; host bits are cleared. Undefined when it is none. */
-export function parseSubnet(text: string): Subnet | undefined {
-  const [address = '', prefixText = '', ...rest] = text.split('/');
-  const prefix = Number(prefixText);
-  if (rest.length > 0 || !isIPv4(address) || !/^\d{2}$/.test(prefixText)) return undefined;
-  if (prefix < WIDEST_PREFIX || prefix > NARROWEST_PREFIX) return undefined;
-  const size = 2 ** (32 - prefix);
-  const first = Math.floor(addressToNumber(address) / size) * size;
-  return { cidr: `${numberToAddress(first)}/${prefix}`, prefix, first, last: first + size - 1 };
-}
+/**
+ * How many networks a peer may route. Everything but private networks and a few hosts takes 77 to 160; as many as this, and their
+ * config still fits into a QR code when they are IPv4.
+ */
+export const MAX_ALLOWED_IPS = 256;
+/** A dotted IPv4 address at the end of an IPv6 one. */
+const DOTTED = /(?<=:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/;
+const MAPPED = /^::ffff:/;
 
 /** Locally assigned (RFC 4193): what begins with fd. */
 const ULA = /^fd[0-9a-f]{2}:/;
@@ -72,13 +59,14 @@ export function parsePeerAddress(text: string): string | undefined {
 
 /**
  * Reads a list of networks ("0.0.0.0/0, ::/0"), bare addresses counting as single ones; undefined when any of it is not.
- * What is answered is written anew from the numbers read, so no character of the caller's reaches a config.
+ * What is answered is written anew from the numbers read, so no character of the caller's reaches a config. IPv4 inside IPv6
+ * (`::ffff:10.0.0.0/104`) is none: Android refuses a text that has it, others route IPv6 that does not exist.
  */
 export function parseAllowedIps(text: string): string | undefined {
-  const items = text.split(',').map((item) => item.trim());
-  if (items.length > MAX_ALLOWED_IPS) return undefined;
-  const networks = items.map(parseNetwork);
-  return networks.every((network) => network !== undefined) ? [...new Set(networks)].join(', ') : undefined;
+  const networks = text.split(',').map((item) => parseNetwork(item.trim()));
+  const isFine = networks.every((network) => network !== undefined && !MAPPED.test(network));
+  const distinct = new Set(networks);
+  return isFine && distinct.size <= MAX_ALLOWED_IPS ? [...distinct].join(', ') : undefined;
 }
 
 /** Reads one IPv4 or IPv6 network, a bare address counting as a single one, and writes it in its one canonical form. */
@@ -89,7 +77,8 @@ export function parseNetwork(text: string): string | undefined {
   if (prefixText !== undefined && !/^\d{1,3}$/.test(prefixText)) return undefined;
   const prefix = prefixText === undefined ? bits : Number(prefixText);
   if (prefix > bits) return undefined;
-  const cidr = `${address}/${prefix}`;
+  // ipaddr.js takes ::1.2.3.4 for ::ffff:1.2.3.4, which is another address.
+  const cidr = `${address.replace(DOTTED, (_dotted, ...octets) => hextets(octets.slice(0, 4).map(Number)))}/${prefix}`;
   const network = bits === 32 ? ipaddr.IPv4.networkAddressFromCIDR(cidr) : ipaddr.IPv6.networkAddressFromCIDR(cidr);
   return `${network.toString()}/${prefix}`;
 }
@@ -100,10 +89,27 @@ export function parseSingleNetwork(text: string): string | undefined {
   return network?.endsWith(network.includes(':') ? '/128' : '/32') === true ? network : undefined;
 }
 
-function addressToNumber(address: string): number {
-  return address.split('.').reduce((number, octet) => number * 256 + Number(octet), 0);
+/**
+ * The resolvers that a device can ask: those of a family it has an address of, and that its routes lead to. One outside of them
+ * would be asked beside the tunnel, if it can be reached there at all; without any, a device keeps its own.
+ */
+export function reachableResolvers(
+  dns: readonly string[],
+  device: { readonly hasIpv6: boolean; readonly allowedIps: string },
+): readonly string[] {
+  const routes = device.allowedIps.split(', ').map((network) => ipaddr.parseCIDR(network));
+  return dns.filter((text) => {
+    const resolver = ipaddr.parse(text);
+    if (resolver.kind() === 'ipv6' && !device.hasIpv6) return false;
+    return routes.some(([base, bits]) => base.kind() === resolver.kind() && resolver.match(base, bits));
+  });
 }
 
-function numberToAddress(number: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
+/** Whether devices that have IPv4 only could ask none of these resolvers. */
+export function areAllIpv6(dns: readonly string[]): boolean {
+  return dns.every((text) => isIPv6(text));
+}
+
+function hextets([a = 0, b = 0, c = 0, d = 0]: readonly number[]): string {
+  return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { DomainError, type FieldIssue } from '#kernel';
+import { isResolver, parseEndpoint, parseHost } from '#platform';
 import { isInterfaceName } from './host.provider.js';
 import { isKey } from './keys.js';
 import { parseSubnet, parseSubnet6 } from './networks.js';
@@ -42,20 +42,10 @@ const MAX_CAPACITY = 65_536;
 const NAME = /^(?!\d+$)[^\p{C}]{1,64}$/u;
 const REGION = /^[a-z0-9-]{1,32}$/;
 const COUNTRY = /^[A-Z]{2}$/;
-const HOST = String.raw`(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)`;
-const ENDPOINT = new RegExp(`^${HOST}:([1-9]\\d{0,4})$`);
-const SSH_HOST = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/;
 const SSH_USER = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
 const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/;
 const PRIVATE_KEY = /^-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n/;
-const MAX_HOST_CHARACTERS = 253;
 const PRINTABLE = /^[\x20-\x7e]+$/;
-
-/** The port of an endpoint `host:port`; undefined when the text is none. */
-export function portOf(endpoint: string): number | undefined {
-  const port = Number(ENDPOINT.exec(endpoint)?.[1]);
-  return endpoint.length <= MAX_HOST_CHARACTERS && port <= MAX_PORT ? port : undefined;
-}
 
 /**
  * Reads the description of a server as it comes from outside (the body of a request, a file), with the defaults of what it
@@ -112,7 +102,7 @@ function readAll(fields: Fields): ServerChange {
     access: fields.object('access', readAccess),
     endpoint: fields.text(
       'endpoint',
-      (text) => (portOf(text) === undefined ? undefined : text),
+      (text) => (parseEndpoint(text) === undefined ? undefined : text),
       'an endpoint such as vpn.example.com:51820',
     ),
     publicKey: fields.text('public_key', (text) => (isKey(text) ? text : undefined), 'a WireGuard public key'),
@@ -120,7 +110,7 @@ function readAll(fields: Fields): ServerChange {
     subnet6: fields.text('subnet6', parseSubnet6, 'a unique local (fd..) IPv6 network from /64 to /112'),
     capacity: fields.integer('capacity', 1, MAX_CAPACITY),
     presharedKeys: fields.flag('preshared_keys'),
-    dns: fields.read('dns', readResolvers, `a list of 1 to ${MAX_RESOLVERS} IP addresses`),
+    dns: fields.read('dns', readResolvers, `a list of 1 to ${MAX_RESOLVERS} addresses of resolvers`),
     mtu: fields.integer('mtu', MIN_MTU, MAX_MTU),
   };
 }
@@ -133,7 +123,7 @@ function readClear(value: unknown): readonly Clearable[] | undefined {
 
 function readResolvers(value: unknown): readonly string[] | undefined {
   if (!Array.isArray(value) || value.length > MAX_RESOLVERS) return undefined;
-  const addresses = value.filter((item): item is string => typeof item === 'string' && isAddress(item));
+  const addresses = value.filter((item): item is string => typeof item === 'string' && isResolver(item));
   return addresses.length === value.length ? addresses : undefined;
 }
 
@@ -157,8 +147,7 @@ function readAccess(fields: Fields): ServerAccess | undefined {
 }
 
 function readSsh(fields: Fields, interfaceName: string): ServerAccess | undefined {
-  const isHost = (text: string): boolean => isAddress(text) || SSH_HOST.test(text);
-  const host = fields.text('host', (text) => (isHost(text) ? text : undefined), 'the name or address of a host');
+  const host = fields.text('host', parseHost, 'the name or address of a host');
   const user = fields.text('user', (text) => matched(SSH_USER, text), 'the name of a user');
   const text = fields.text('private_key', (key) => matched(PRIVATE_KEY, key), 'a private key, as OpenSSH or PEM');
   const port = fields.integer('port', 1, MAX_PORT) ?? DEFAULT_SSH_PORT;
@@ -183,11 +172,6 @@ function readEasy(fields: Fields): ServerAccess | undefined {
 
 function matched(pattern: RegExp, text: string): string | undefined {
   return pattern.test(text) ? text : undefined;
-}
-
-/** An IP address, and no more: isIPv6 takes a zone too. */
-function isAddress(text: string): boolean {
-  return isIP(text) !== 0 && !text.includes('%');
 }
 
 /** Takes a description apart field by field, and remembers every fault instead of stopping at the first. */

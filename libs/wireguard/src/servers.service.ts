@@ -13,6 +13,7 @@ import {
   UnitOfWork,
 } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
+import { areAllIpv6 } from './networks.js';
 import { Providers } from './providers.service.js';
 import { type Server, type ServerOverview } from './server.js';
 import { type SealedAccess, type ServerAccess, placeOf } from './server-access.js';
@@ -112,6 +113,7 @@ export class Servers {
       const known = await this.accessOf(id);
       if (access !== undefined) this.assertAllowed(access);
       assertFits(after, access ?? known);
+      if (['dns', 'subnet6', 'provider'].some((field) => field in columns)) assertResolves(after);
       await this.repository.update(id, { ...columns, ...this.sealed(access, known) });
       if (after.subnet !== before.subnet) await this.addresses.fill(after);
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
@@ -200,6 +202,7 @@ export class Servers {
   private async insert(by: Actor, { access, ...draft }: ServerDraft): Promise<ServerOverview> {
     if (access !== null) this.assertAllowed(access);
     assertFits(draft, access);
+    assertResolves(draft);
     const sealedAccess = access === null ? null : this.seal(access);
     const id = await this.repository.insert({ ...draft, adopted: false, sealedAccess });
     const server = await this.repository.get(id);
@@ -285,6 +288,12 @@ function assertFits({ provider, applies }: Pick<Server, 'provider' | 'applies'>,
   if (access === null) throw invalidField(['body', 'access'], 'field required', 'value_error.missing');
   if ((access.kind === 'wg-easy') !== (provider === 'wg-easy'))
     throw invalidField(['body', 'access', 'kind'], `a server of the provider ${provider} is not reached this way`);
+}
+
+/** @throws DomainError validation_error when devices, which have no IPv6 there, could ask none of the resolvers */
+function assertResolves({ provider, subnet6, dns }: Pick<Server, 'provider' | 'subnet6' | 'dns'>): void {
+  if (provider === 'wg-easy' || subnet6 !== null || !areAllIpv6(dns)) return;
+  throw invalidField(['body', 'dns'], 'devices without IPv6 (no subnet6) can ask none of these', 'value_error.dns');
 }
 
 function notAllowed(field: 'host' | 'url'): DomainError {

@@ -1,7 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { generateKeyPair, isKey, publicKeyOf } from './keys.js';
-import { address6Of, parseAllowedIps, parsePeerAddress, parseSubnet, peerRange, serverAddress } from './networks.js';
+import {
+  address6Of,
+  parseAllowedIps,
+  parsePeerAddress,
+  parseSubnet,
+  peerRange,
+  reachableResolvers,
+  serverAddress,
+} from './networks.js';
 import { parseClientConfig, renderClientConfig, renderServerConfig } from './wg-quick.js';
 
 describe('keys', () => {
@@ -96,6 +104,9 @@ describe('allowed IPs', () => {
     ['10.0.0.7', '10.0.0.7/32'],
     ['2001:DB8::1', '2001:db8::1/128'],
     ['10.0.0.0/8, 10.0.0.0/8', '10.0.0.0/8'],
+    ['::1.2.3.4', '::102:304/128'],
+    ['64:ff9b::192.0.2.0/120', '64:ff9b::c000:200/120'],
+    ['::ffff:10.0.0.1/64', '::/64'],
   ])('%p is %p', (text, networks) => {
     expect(parseAllowedIps(text)).toBe(networks);
   });
@@ -112,8 +123,20 @@ describe('allowed IPs', () => {
     '10.0.0.0/8/8',
     '$(id)',
     '10/8',
+    '::ffff:10.0.0.0/104',
+    '::ffff:a00:0/104',
+    '10.0.0.0/8, ::ffff:1.2.3.4',
+    '::ffff:0:0/96',
   ])('are not %p', (text) => {
     expect(parseAllowedIps(text)).toBeUndefined();
+  });
+
+  it('may be as many as it takes to leave private networks and a few hosts out, and no more (C4)', () => {
+    const list = (count: number): string =>
+      Array.from({ length: count }, (_, n) => `10.${n >> 4}.${(n & 15) * 16}.0/24`).join(', ');
+    expect(parseAllowedIps(list(256))).toBe(list(256));
+    expect(parseAllowedIps(`${list(256)}, 10.0.0.7/24`)).toBe(list(256)); // the same network again is not one more
+    expect(parseAllowedIps(list(257))).toBeUndefined();
   });
 
   it('hold nothing that a config line could take for anything else, whatever is typed', () => {
@@ -123,6 +146,21 @@ describe('allowed IPs', () => {
         if (parsed !== undefined) expect(parsed).toMatch(/^[0-9a-f.:/, ]+$/);
       }),
     );
+  });
+});
+
+describe('the resolvers of a device', () => {
+  const dns = ['1.1.1.1', '10.8.0.1', '2606:4700:4700::1111'];
+
+  it.each<[string, boolean, string, readonly string[]]>([
+    ['both families and all routes', true, '0.0.0.0/0, ::/0', dns],
+    ['IPv4 only and all routes', false, '0.0.0.0/0, ::/0', ['1.1.1.1', '10.8.0.1']],
+    ['the routes of a private network', true, '10.0.0.0/8', ['10.8.0.1']],
+    ['two halves', false, '0.0.0.0/1, 128.0.0.0/1', ['1.1.1.1', '10.8.0.1']],
+    ['IPv6 routes only', true, '::/0', ['2606:4700:4700::1111']],
+    ['routes that lead to none', true, '192.168.0.0/16', []],
+  ])('with %s are those it can ask (C5, G7)', (_what, hasIpv6, allowedIps, reachable) => {
+    expect(reachableResolvers(dns, { hasIpv6, allowedIps })).toEqual(reachable);
   });
 });
 

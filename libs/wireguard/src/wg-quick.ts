@@ -7,6 +7,7 @@ export interface ClientConfig {
   readonly privateKey: string | null;
   /** With prefix: `10.8.0.7/32`. */
   readonly addresses: readonly string[];
+  /** None: the device keeps its own. */
   readonly dns: readonly string[];
   readonly mtu: number;
   readonly serverPublicKey: string;
@@ -55,7 +56,7 @@ export function renderClientConfig(config: ClientConfig): string {
       ? '# PrivateKey = (insert the private key of this device; it never left it)'
       : `PrivateKey = ${config.privateKey}`,
     `Address = ${config.addresses.join(', ')}`,
-    `DNS = ${config.dns.join(', ')}`,
+    ...(config.dns.length === 0 ? [] : [`DNS = ${config.dns.join(', ')}`]),
     `MTU = ${config.mtu}`,
     '',
     '[Peer]',

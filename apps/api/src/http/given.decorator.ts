@@ -4,7 +4,7 @@ import { Transform, Type } from 'class-transformer';
 import { IsOptional, ValidateBy, ValidateNested } from 'class-validator';
 import { normaliseEmail } from '#auth';
 import { countCharacters, DomainError, invalidField, isDay, isId, MAX_ID, parseMoney } from '#kernel';
-import { isKey, parseAllowedIps, parsePeerAddress } from '#wireguard';
+import { isKey, MAX_ALLOWED_IPS, parseAllowedIps, parsePeerAddress } from '#wireguard';
 
 /**
  * The fields of requests. Each decorator says both what is accepted and what the OpenAPI document says of it, so that the two
@@ -218,18 +218,27 @@ export function GivenPeerAddress(options: GivenOptions = {}): PropertyDecorator 
   return applyDecorators(field({ type: 'string', example: '10.8.0.7/32' }, [isText, check], options), parse);
 }
 
+/** 256 IPv6 networks in their longest form, with a comma and a blank each. */
+const MAX_ALLOWED_IPS_CHARACTERS = MAX_ALLOWED_IPS * 45;
+
 /** Networks separated by commas; the DTO holds them in their canonical form. */
 export function GivenAllowedIps(options: GivenOptions = {}): PropertyDecorator {
   const check = {
     type: 'value_error.allowed_ips',
-    msg: 'value is not a list of networks such as 0.0.0.0/0, ::/0',
+    msg: `value is not a list of at most ${MAX_ALLOWED_IPS} networks such as 0.0.0.0/0, ::/0 (no IPv4 inside IPv6)`,
     test: (value: unknown) => typeof value === 'string' && parseAllowedIps(value) !== undefined,
   };
   const parse = Transform(({ value }: { value: unknown }) =>
     typeof value === 'string' ? (parseAllowedIps(value) ?? value) : value,
   );
-  const schema = { type: 'string', maxLength: 4096, example: '0.0.0.0/0, ::/0' } as const;
-  return applyDecorators(field(schema, [isText, check], options), parse);
+  const description = `${options.description ?? 'What the device sends through the tunnel'}. At most ${MAX_ALLOWED_IPS} networks, without IPv4 inside IPv6`;
+  const schema = { type: 'string', maxLength: MAX_ALLOWED_IPS_CHARACTERS, example: '0.0.0.0/0, ::/0' } as const;
+  const short = {
+    type: 'value_error.any_str.max_length',
+    msg: `ensure this value has at most ${MAX_ALLOWED_IPS_CHARACTERS} characters`,
+    test: (value: unknown) => typeof value === 'string' && value.length <= MAX_ALLOWED_IPS_CHARACTERS,
+  };
+  return applyDecorators(field(schema, [isText, short, check], { ...options, description }), parse);
 }
 
 /** A list of texts; what each has to be is the description's to say. */

@@ -14,13 +14,21 @@ export const QR_CODE = {
 
 /** A text as a picture to scan: PNG, or SVG for a caller who would rather have that. @throws DomainError config_too_long_for_qr */
 export async function answerQrCode(reply: FastifyReply, text: string): Promise<Buffer | string> {
-  if (Buffer.byteLength(text) > MAX_BYTES) throw new DomainError('config_too_long_for_qr');
+  const fitting = fit(text);
   const isSvg = prefersSvg(reply.request.headers.accept);
   const picture = isSvg
-    ? await qrcode.toString(text, { type: 'svg', errorCorrectionLevel: 'L' })
-    : await qrcode.toBuffer(text, { type: 'png', errorCorrectionLevel: 'L' });
+    ? await qrcode.toString(fitting, { type: 'svg', errorCorrectionLevel: 'L' })
+    : await qrcode.toBuffer(fitting, { type: 'png', errorCorrectionLevel: 'L' });
   void reply.header('vary', 'Accept').type(isSvg ? SVG : PNG);
   return picture;
+}
+
+/** The text, or, where it is too long, the same without the blanks in its lists: a long list of networks has hundreds. */
+function fit(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_BYTES) return text;
+  const shortened = text.replaceAll(', ', ',');
+  if (Buffer.byteLength(shortened) > MAX_BYTES) throw new DomainError('config_too_long_for_qr');
+  return shortened;
 }
 
 function prefersSvg(accept = '*/*'): boolean {

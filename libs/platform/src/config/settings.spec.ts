@@ -15,8 +15,8 @@ const PRODUCTION: Environment = {
   ...DEVELOPMENT,
   NODE_ENV: 'production',
   DATABASE_URL: 'postgresql://vpn:x@db.internal:5432/vpn',
-  WG_SERVER_PUBLIC_KEY: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=',
-  WG_ENDPOINT: 'vpn.example.com:51820',
+  WG_SERVER_PUBLIC_KEY: 'kx2TW8Ogn5HVzNsTq2kVbY7mHi8vFfXkXbNwFJp1Q3U=',
+  WG_ENDPOINT: 'vpn.example.net:51820',
 };
 
 function read(environment: Environment): Settings {
@@ -109,6 +109,8 @@ describe('settings', () => {
       (from): [string, Environment] => ['MAIL_FROM', { SMTP_URL: 'smtp://mail.example.com', MAIL_FROM: from }],
     ),
     ['WG_CLIENT_KEYS', { WG_CLIENT_KEYS: 'maybe' }],
+    ['WATCHDOG_SECONDS', { WATCHDOG_SECONDS: '4' }],
+    ['WATCHDOG_SECONDS', { WATCHDOG_SECONDS: '601' }],
   ])('refuse a bad %s', (name, change) => {
     expect(faults({ ...PRODUCTION, ...change })).toEqual([expect.stringContaining(name)]);
   });
@@ -211,5 +213,82 @@ describe('the secrets of development', () => {
     const directory = join(await mkdtemp(join(tmpdir(), 'vpn-secrets-')), 'data');
     const all = await Promise.all([1, 2, 3].map(() => developmentSecrets(directory, new SystemRandomness())));
     expect(new Set(all.map((secrets) => secrets['SECRET_KEY'])).size).toBe(1);
+  });
+});
+
+describe('the settings of the first server', () => {
+  const SSH = { WG_HOST_SSH_KEY: 'k', WG_HOST_FINGERPRINT: `SHA256:${'a'.repeat(43)}` };
+
+  it.each<[string, Environment]>([
+    ...[
+      'vpn.example.net:99999',
+      'vpn.example.net:65536',
+      'vpn.example.net:0',
+      'vpn.example.net:051820',
+      'vpn.example.net',
+      'a..b:51820',
+      'vpn-.net:51820',
+      '-vpn.net:51820',
+      'vpn_1.example.net:51820',
+      'vpn.123:51820',
+      '256.0.0.1:51820',
+      '[1:2:3]:51820',
+      '[fd00:::1]:51820',
+      '[fe80::1%eth0]:51820',
+      '[::ffff:192.0.2.1]:51820',
+      '2001:db8::1:51820',
+      '[vpn.example.net]:51820',
+      '[192.0.2.1]:51820',
+      `${'a'.repeat(64)}.net:51820`,
+      `${'a.'.repeat(126)}net:51820`,
+    ].map((endpoint): [string, Environment] => ['WG_ENDPOINT', { WG_ENDPOINT: endpoint }]),
+    ...[`${'A'.repeat(43)}=`, 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dh=', `${'z'.repeat(43)}=`].map(
+      (key): [string, Environment] => ['WG_SERVER_PUBLIC_KEY', { WG_SERVER_PUBLIC_KEY: key }],
+    ),
+    ...['10.8.0.5/24', '10.8.0.0/24/24', '10.8.0.0', '10.8.0.0/31', 'fd00::/64'].map(
+      (subnet): [string, Environment] => ['WG_SUBNET', { WG_SUBNET: subnet }],
+    ),
+    ...['127.0.0.53', '0.0.0.0', '::1', '::ffff:1.1.1.1', 'fe80::1%eth0', '224.0.0.1'].map(
+      (dns): [string, Environment] => ['WG_DNS', { WG_DNS: dns }],
+    ),
+    ...['a@b:99999', 'a@b:0', 'a@b..c', 'a@[1:2:3]:22', 'a@2001:db8::1', 'a@[b]:22', '@b', 'b'].map(
+      (target): [string, Environment] => ['WG_HOST_SSH', { ...SSH, WG_HOST_SSH: target }],
+    ),
+  ])('name %s where it is none that every client takes, %j (C3, G3, G4, E4)', (name, change) => {
+    const found = faults({ ...PRODUCTION, ...change });
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(new RegExp(`^${name} `));
+    expect(faults({ ...DEVELOPMENT, ...change })).toEqual(found);
+  });
+
+  it.each<[Environment, object]>([
+    [{ WG_ENDPOINT: '[2001:db8::1]:51820' }, { endpoint: '[2001:db8::1]:51820' }],
+    [{ WG_ENDPOINT: '192.0.2.1:1' }, { endpoint: '192.0.2.1:1' }],
+    [{ WG_ENDPOINT: 'xn--bcher-kva.example.net:65535' }, { endpoint: 'xn--bcher-kva.example.net:65535' }],
+    [{ ...SSH, WG_HOST_SSH: 'wgctl@host1' }, { host: { user: 'wgctl', host: 'host1', port: 22 } }],
+    [{ ...SSH, WG_HOST_SSH: 'wgctl@[2001:db8::1]:2222' }, { host: { user: 'wgctl', host: '2001:db8::1', port: 2222 } }],
+    [{ ...SSH, WG_HOST_SSH: 'wgctl@[2001:db8::1]' }, { host: { host: '2001:db8::1', port: 22 } }],
+  ])('take %j', (change, wireguard) => {
+    expect(read({ ...PRODUCTION, ...change }).wireguard).toMatchObject(wireguard);
+  });
+
+  it.each<[string, Environment]>([
+    ...[
+      '127.0.0.1:51820',
+      '127.8.8.8:51820',
+      '0.0.0.0:51820',
+      '[::1]:51820',
+      '[::]:51820',
+      '[fe80::1]:51820',
+      '169.254.1.1:51820',
+      '224.0.0.1:51820',
+      'localhost:51820',
+      'vpn.localhost:51820',
+      'vpn.example.com:51820',
+    ].map((endpoint): [string, Environment] => ['WG_ENDPOINT', { WG_ENDPOINT: endpoint }]),
+    ['WG_SERVER_PUBLIC_KEY', { WG_SERVER_PUBLIC_KEY: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=' }],
+  ])('do not let production start with %s of %j, which connects nobody (E4)', (name, change) => {
+    expect(faults({ ...PRODUCTION, ...change })).toEqual([expect.stringMatching(new RegExp(`^${name} `))]);
+    expect(faults({ ...DEVELOPMENT, ...change })).toEqual([]);
   });
 });

@@ -1,5 +1,15 @@
-import { isIP, isIPv4 } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { isFernetKey } from '../crypto/fernet.js';
+import {
+  isResolver,
+  isSampleHost,
+  isUnreachable,
+  parseEndpoint,
+  parseHost,
+  parseHostAndPort,
+} from '../network/endpoint.js';
+import { parseSubnet } from '../network/subnet.js';
+import { isSampleKey, isWireGuardKey } from '../network/wireguard-key.js';
 import { type Network, parseNetwork } from '../telemetry/client-address.js';
 import { secretWeakness } from './secret-strength.rules.js';
 import { type Environment, SettingsReader } from './settings-reader.js';
@@ -55,6 +65,7 @@ export interface MailServer {
 const SECRET_KEY_LENGTH = 32;
 const PROMOTE_SECRET_LENGTH = 24;
 const METRICS_TOKEN_LENGTH = 24;
+const SSH_PORT = 22;
 const PER_MINUTE = { min: 1, max: 1_000_000 };
 
 /**
@@ -290,17 +301,39 @@ function readWireGuard(read: SettingsReader, production: boolean): Settings['wir
       'WG_SERVER_PUBLIC_KEY and WG_ENDPOINT are required in production: a config without them connects to nothing',
     );
   }
-  if (serverPublicKey !== undefined && !/^[A-Za-z0-9+/]{43}=$/.test(serverPublicKey)) {
-    read.fault('WG_SERVER_PUBLIC_KEY must be a WireGuard public key: 44 characters of base64');
-  }
-  if (endpoint !== undefined && !/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/.test(endpoint)) {
-    read.fault('WG_ENDPOINT must look like vpn.example.com:51820');
-  }
-  if (!isSubnet(subnet)) read.fault('WG_SUBNET must be an IPv4 network from /16 to /30, such as 10.8.0.0/16');
-  for (const address of wireguard.dns) {
-    if (isIP(address) === 0) read.fault('WG_DNS must list addresses, such as 1.1.1.1,2606:4700:4700::1111');
+  if (serverPublicKey !== undefined) checkServerKey(read, serverPublicKey, production);
+  if (endpoint !== undefined) checkEndpoint(read, endpoint, production);
+  checkSubnet(read, subnet);
+  if (!wireguard.dns.every(isResolver)) {
+    read.fault('WG_DNS must list addresses of resolvers, such as 1.1.1.1,2606:4700:4700::1111');
   }
   return { ...wireguard, applies: wireguard.applies || wireguard.keyPolicy !== 'db' };
+}
+
+function checkServerKey(read: SettingsReader, key: string, production: boolean): void {
+  if (!isWireGuardKey(key)) {
+    read.fault('WG_SERVER_PUBLIC_KEY must be a WireGuard public key, as "wg show wg0 public-key" prints it');
+  } else if (production && isSampleKey(key)) {
+    read.fault('WG_SERVER_PUBLIC_KEY is the key of an example: put that of your server in its place');
+  }
+}
+
+function checkEndpoint(read: SettingsReader, text: string, production: boolean): void {
+  const endpoint = parseEndpoint(text);
+  if (endpoint === undefined) {
+    read.fault('WG_ENDPOINT must be a host name or an address, with a port from 1 to 65535: vpn.example.com:51820');
+  } else if (production && isUnreachable(endpoint.host)) {
+    read.fault('WG_ENDPOINT leads a device to itself, or nowhere: it must be where the server is reached from outside');
+  } else if (production && isSampleHost(endpoint.host)) {
+    read.fault('WG_ENDPOINT is that of an example: put the address of your server in its place');
+  }
+}
+
+function checkSubnet(read: SettingsReader, text: string): void {
+  const subnet = parseSubnet(text);
+  if (subnet === undefined) read.fault('WG_SUBNET must be an IPv4 network from /16 to /30, such as 10.8.0.0/16');
+  else if (subnet.cidr !== text)
+    read.fault(`WG_SUBNET must be a network, without an address in it: ${subnet.cidr} is the one it is in`);
 }
 
 function readHost(read: SettingsReader, production: boolean): HostTarget | undefined {
@@ -309,9 +342,14 @@ function readHost(read: SettingsReader, production: boolean): HostTarget | undef
   const file = read.text('WG_HOST_SSH_KEY_FILE');
   const fingerprint = read.text('WG_HOST_FINGERPRINT');
   if (target === undefined) return undefined;
-  const match = /^([\w][\w.-]*)@(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d{1,5}))?$/.exec(target);
-  if (match === null) {
-    read.fault('WG_HOST_SSH must look like wgctl@vpn.example.com or wgctl@vpn.example.com:22');
+  const { user = '', rest = '' } = /^(?<user>\w[\w.-]*)@(?<rest>.+)$/.exec(target)?.groups ?? {};
+  const bracketed = /^\[(.*)\]$/.exec(rest)?.[1];
+  const host = parseHost(bracketed ?? rest);
+  const at =
+    parseHostAndPort(rest) ??
+    (host !== undefined && isIPv6(host) === (bracketed !== undefined) ? { host, port: SSH_PORT } : undefined);
+  if (at === undefined) {
+    read.fault('WG_HOST_SSH must look like wgctl@vpn.example.com or wgctl@vpn.example.com:22 (1 to 65535)');
     return undefined;
   }
   if (text === undefined && file === undefined) {
@@ -323,9 +361,8 @@ function readHost(read: SettingsReader, production: boolean): HostTarget | undef
   if (fingerprint !== undefined && !/^SHA256:[A-Za-z0-9+/]{43}$/.test(fingerprint)) {
     read.fault('WG_HOST_FINGERPRINT must look like SHA256:... as ssh-keygen -lf prints it');
   }
-  const [, user = '', host = '', port] = match;
   const key = text === undefined ? { file: file ?? '' } : { text };
-  return { user, host: host.replace(/^\[|\]$/g, ''), port: Number(port ?? 22), key, fingerprint };
+  return { user, ...at, key, fingerprint };
 }
 
 function readEasy(read: SettingsReader): EasyTarget | undefined {
@@ -407,11 +444,6 @@ function readRoles(read: SettingsReader): readonly Role[] {
     read.fault(`ROLES must list some of ${ROLES.join(', ')}, separated by commas`);
   }
   return roles;
-}
-
-function isSubnet(text: string): boolean {
-  const [network = '', prefix = '', ...rest] = text.split('/');
-  return isIPv4(network) && /^\d{2}$/.test(prefix) && Number(prefix) >= 16 && Number(prefix) <= 30 && rest.length === 0;
 }
 
 function readDatabaseUrl(read: SettingsReader, production: boolean): string | undefined {
