@@ -6,6 +6,7 @@ import { Outbox1795438800000 } from './1795438800000-outbox.migration.js';
 import { Audit1795440600000 } from './1795440600000-audit.migration.js';
 import { Stores1795442400000 } from './1795442400000-stores.migration.js';
 import { Ledger1795446000000 } from './1795446000000-ledger.migration.js';
+import { Leases1795800000000 } from './1795800000000-leases.migration.js';
 import { Counters1795830000000 } from './1795830000000-counters.migration.js';
 import { Acknowledgement1795870000000 } from './1795870000000-acknowledgement.migration.js';
 import { UnclaimedPayments1795880000000 } from './1795880000000-unclaimed-payments.migration.js';
@@ -25,6 +26,7 @@ export const MIGRATIONS: readonly Migration[] = [
   Audit1795440600000,
   Stores1795442400000,
   Ledger1795446000000,
+  Leases1795800000000,
   Counters1795830000000,
   Acknowledgement1795870000000,
   UnclaimedPayments1795880000000,

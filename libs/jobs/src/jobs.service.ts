@@ -1,11 +1,11 @@
-import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { SchedulerRegistry } from '@nestjs/schedule';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
 import { Acknowledging, Asking, Inbox, Repair } from '#iap';
 import { Applying, Enforcement, Reconciliation, Retention } from '#peers';
-import { Audit, Exclusive, Idempotency, LOG, Outbox } from '#platform';
+import { Audit, Idempotency, Leases, LOG, Outbox } from '#platform';
 import { Reminders } from '#subscriptions';
 
 /** A use case that runs by itself. */
@@ -24,14 +24,15 @@ const PATIENCE_MS = 2000;
 
 /** Runs the use cases that nobody asks for. Each finds its work in the rows, so a run that is lost is made up by the next. */
 @Injectable()
-export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
+export class Jobs implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly running = new Map<string, Promise<void>>();
   private readonly failing = new Set<string>();
   private readonly jobs: readonly Job[];
+  private isStopping = false;
 
   constructor(
     private readonly registry: SchedulerRegistry,
-    private readonly exclusive: Exclusive,
+    private readonly leases: Leases,
     applying: Applying,
     reconciliation: Reconciliation,
     enforcement: Enforcement,
@@ -76,13 +77,15 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
     }
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
-    for (const { name } of this.jobs) this.registry.deleteInterval(name);
+  /** Before anything that jobs use is destroyed: this module is, before those it imports. */
+  async onModuleDestroy(): Promise<void> {
+    this.isStopping = true;
+    for (const { name } of this.jobs) if (this.registry.doesExist('interval', name)) this.registry.deleteInterval(name);
     await Promise.race([Promise.all(this.running.values()), delay(PATIENCE_MS, undefined, { ref: false })]);
   }
 
   private start(job: Job): void {
-    if (this.running.has(job.name)) return;
+    if (this.isStopping || this.running.has(job.name)) return;
     const run = this.attempt(job).finally(() => this.running.delete(job.name));
     this.running.set(job.name, run);
   }
@@ -91,7 +94,7 @@ export class Jobs implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private async attempt(job: Job): Promise<void> {
     const { name, isExclusive = false } = job;
     try {
-      if (isExclusive) await this.exclusive.run(name, () => job.run());
+      if (isExclusive) await this.leases.run(name, () => job.run());
       else await job.run();
       if (this.failing.delete(name)) this.log.info({ job: name }, 'a job is well again');
     } catch (error) {

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { Clock, DomainError, Randomness } from '#kernel';
-import { Exclusive, LOG, UnitOfWork } from '#platform';
+import { type Lease, LeaseLostError, Leases, LOG, UnitOfWork } from '#platform';
 import { Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
@@ -40,7 +40,7 @@ export class Reconciliation {
 
   constructor(
     private readonly uow: UnitOfWork,
-    private readonly exclusive: Exclusive,
+    private readonly leases: Leases,
     private readonly servers: Servers,
     private readonly providers: Providers,
     private readonly health: ServerHealthRepository,
@@ -74,12 +74,12 @@ export class Reconciliation {
    * @throws DomainError server_unavailable | server_refused
    */
   async sweep(serverId: number, { force = false } = {}): Promise<SweepReport | null> {
-    const done = await this.exclusive.run(`sweep ${serverId}`, async () => {
+    const done = await this.leases.run(`sweep ${serverId}`, async (lease) => {
       if (force) await this.servers.adopt(serverId);
       const server = await this.servers.get(serverId);
       const provider = await this.providers.of(server);
       if (provider === null) throw new DomainError('server_refused', { params: { kind: 'not_applied' } });
-      return this.reconcile(server, provider, force);
+      return this.reconcile(server, provider, lease, force);
     });
     return done?.result ?? null;
   }
@@ -88,13 +88,22 @@ export class Reconciliation {
     try {
       return await this.sweep(serverId);
     } catch (error) {
+      if (error instanceof LeaseLostError) {
+        this.log.warn({ err: error, serverId }, 'a sweep was given up: another instance may be at it');
+        return null;
+      }
       if (!(error instanceof DomainError)) throw error;
       await this.applying.note(serverId, error);
       return null;
     }
   }
 
-  private async reconcile(server: Server, provider: WireGuardProvider, force: boolean): Promise<SweepReport> {
+  private async reconcile(
+    server: Server,
+    provider: WireGuardProvider,
+    lease: Lease,
+    force: boolean,
+  ): Promise<SweepReport> {
     this.uow.assertClosed();
     const began = performance.now();
     // In this order: a row is committed before its server is told, so whatever is live has its row by the time rows are read.
@@ -112,6 +121,7 @@ export class Reconciliation {
     const toRemove = [...found.toRemove, ...strangers];
     const removals = toRemove.length + found.toSuspend.length;
     const isHeld = !force && isTooMuch(removals, live.length);
+    lease.assertHeld();
     if (isHeld) {
       this.log.error(
         { serverId: server.id, removals, live: live.length },
@@ -130,9 +140,11 @@ export class Reconciliation {
         leaving.filter(({ isDue }) => isDue).map(({ id }) => id),
       );
     }
+    lease.assertHeld();
     await this.applying.put(server, provider, found.toPut);
     const putNow = new Set(found.toPut);
-    await this.desired.markApplied(desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld)));
+    const confirmed = desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld));
+    await this.uow.run(() => this.desired.markApplied(confirmed));
     await this.access.enforceAmong(exhausted);
 
     const report = {
@@ -144,12 +156,13 @@ export class Reconciliation {
       strangers: found.strangers.length - strangers.length,
       held: isHeld ? removals : 0,
     };
-    await this.health.succeeded(server.id, {
+    const swept = {
       nextInSeconds: INTERVAL_SECONDS * (1 - JITTER + (2 * JITTER * this.randomness.bytes(1).readUInt8()) / 255),
       livePeers: report.live,
       strangers: report.strangers,
       heldRemovals: isHeld ? removals : null,
-    });
+    };
+    await this.uow.run(() => this.health.succeeded(server.id, swept));
     this.metrics.swept(server.id, (performance.now() - began) / 1000, found);
     if (report.put + report.suspended + report.removed > 0)
       this.log.info(report, 'a server differed from the database');

@@ -26,7 +26,7 @@ export { DatabaseClock } from './database/database-clock.js';
 export { DatabaseHealth } from './database/database-health.js';
 export { isDatabaseUnavailable, refuseOn } from './database/database-faults.js';
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
-export { Exclusive } from './database/exclusive.js';
+export { type Lease, LeaseLostError, Leases } from './database/leases.service.js';
 export { migrate } from './database/migrate.js';
 export { openDatabase, type OpenDatabase } from './database/open-database.js';
 export { PreparedQueries, type PreparedQuery } from './database/prepared-queries.js';

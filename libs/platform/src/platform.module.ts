@@ -10,6 +10,10 @@ import { ShiftedClock } from './config/shifted-clock.js';
 import { SecretBox } from './crypto/secret-box.js';
 import { DatabaseClock } from './database/database-clock.js';
 import { DatabaseModule } from './database/database.module.js';
+import { LeaseEntity } from './database/lease.entity.js';
+import { LeasesRepository } from './database/leases.repository.js';
+import { LEASE_TIMES, Leases } from './database/leases.service.js';
+import { UnitOfWork } from './database/unit-of-work.js';
 import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
 import { Idempotency } from './idempotency/idempotency.js';
 import { Mail } from './mail/mail.service.js';
@@ -46,7 +50,7 @@ export class PlatformModule {
       global: true,
       imports: [
         DatabaseModule.connect({ url: databaseUrl, poolSize: settings.database.poolSize }),
-        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, OutboxEntity]),
+        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, LeaseEntity, OutboxEntity]),
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -58,6 +62,12 @@ export class PlatformModule {
         moved === undefined
           ? DatabaseClock
           : { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
+        LeasesRepository,
+        {
+          provide: Leases,
+          inject: [UnitOfWork, LeasesRepository],
+          useFactory: (uow: UnitOfWork, leases: LeasesRepository) => new Leases(uow, leases, randomness, LEASE_TIMES),
+        },
         Audit,
         AuditRepository,
         Idempotency,
@@ -77,6 +87,7 @@ export class PlatformModule {
         SecretBox,
         LOG,
         DatabaseClock,
+        Leases,
         Audit,
         Idempotency,
         Outbox,

@@ -1,5 +1,5 @@
 import { Enforcement } from '#peers';
-import { Exclusive } from '#platform';
+import { Leases } from '#platform';
 import { type Command, NotWell, UsageError, withRooms } from '../command.js';
 
 /** The job that takes away what is over, by hand or from cron. */
@@ -14,11 +14,8 @@ export const enforceAccessCommand: Command = {
       const [option] = context.args;
       if (option !== undefined && option !== '--force') throw new UsageError(`${option} is not known`);
       const work = (): ReturnType<Enforcement['run']> => rooms.get(Enforcement).run({ force: option === '--force' });
-      const done = await rooms.get(Exclusive).run('enforce-access', work);
-      if (done === null) {
-        process.stdout.write('another instance is at it\n');
-        return;
-      }
+      const done = await rooms.get(Leases).run('enforce-access', work);
+      if (done === null) throw new NotWell('Nothing was done: another instance is at it. Try again in a minute');
       const { ended, changed, held, backlog } = done.result;
       process.stdout.write(
         `${ended} subscriptions ended; the devices of ${changed} users were suspended or let in again\n`,

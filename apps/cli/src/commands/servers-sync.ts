@@ -30,7 +30,7 @@ async function sync(
 ): Promise<{ readonly line: string; readonly isWell: boolean }> {
   try {
     const report = await reconciliation.sweep(serverId, { force });
-    if (report === null) return { line: 'is being swept by another instance', isWell: true };
+    if (report === null) return { line: 'nothing was done: it is being swept by another instance', isWell: false };
     return { line: describe(report), isWell: report.held === 0 };
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;

@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule, type TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { DatabaseHealth } from './database-health.js';
-import { Exclusive } from './exclusive.js';
 import { PreparedQueries } from './prepared-queries.js';
 import { UnitOfWork } from './unit-of-work.js';
 
@@ -27,8 +26,8 @@ export class DatabaseModule {
       module: DatabaseModule,
       global: true,
       imports: [TypeOrmModule.forRoot(dataSourceOptions(options))],
-      providers: [UnitOfWork, PreparedQueries, DatabaseHealth, Exclusive],
-      exports: [UnitOfWork, PreparedQueries, DatabaseHealth, Exclusive],
+      providers: [UnitOfWork, PreparedQueries, DatabaseHealth],
+      exports: [UnitOfWork, PreparedQueries, DatabaseHealth],
     };
   }
 }

@@ -8,6 +8,12 @@ interface OpenWork {
   readonly afterCommit: (() => void)[];
 }
 
+/** What a transaction has to prove before it may do anything, such as that a lease is still held. */
+export interface Fence {
+  /** Throws unless it holds, and keeps it so until the transaction ends. */
+  verify(manager: EntityManager): Promise<void>;
+}
+
 /**
  * One transaction per piece of work, whoever takes part in it: repositories ask here for the current manager and never know
  * whether they are alone. Nested pieces join the outer one.
@@ -15,6 +21,7 @@ interface OpenWork {
 @Injectable()
 export class UnitOfWork {
   private readonly open = new ContextSlot<OpenWork>();
+  private readonly fence = new ContextSlot<Fence>();
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
@@ -22,14 +29,27 @@ export class UnitOfWork {
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.open.current !== undefined) return work();
     const afterCommit: (() => void)[] = [];
-    const result = await this.dataSource.transaction((manager) => this.open.run({ manager, afterCommit }, work));
-    for (const effect of afterCommit) effect();
+    const fence = this.fence.current;
+    const result = await this.dataSource.transaction((manager) =>
+      this.open.run({ manager, afterCommit }, async () => {
+        await fence?.verify(manager);
+        return work();
+      }),
+    );
+    this.outside(() => {
+      for (const effect of afterCommit) effect();
+    });
     return result;
   }
 
-  /** Leaves the current transaction for the length of `work`, for what must be kept even if the transaction is not. */
-  outside<T>(work: () => Promise<T>): Promise<T> {
-    return this.open.run(undefined, work);
+  /** Leaves the current transaction (and fence) for the length of `work`, for what must be kept even if the transaction is not. */
+  outside<T>(work: () => T): T {
+    return this.fence.run(undefined, () => this.open.run(undefined, work));
+  }
+
+  /** Has every transaction that `work` begins stand behind a fence. */
+  under<T>(fence: Fence, work: () => Promise<T>): Promise<T> {
+    return this.fence.run(fence, work);
   }
 
   /**
