@@ -32,6 +32,8 @@ export type FakeAppleFault = {
   | { readonly kind: 'delay'; readonly ms: number }
   | { readonly kind: 'drop' }
   | { readonly kind: 'html' }
+  /** With status 200, as it is. */
+  | { readonly kind: 'body'; readonly body: string }
   /** Until when, by the store's clock; in a minute unless told. */
   | { readonly kind: 'rate_limit'; readonly until?: Date }
 );
@@ -780,6 +782,7 @@ export class FakeApple {
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readBody(request);
+    response.setHeader('Date', new Date(Date.now() + this.clockSkewMs).toUTCString());
     const { pathname, searchParams } = new URL(request.url ?? '/', this.url);
     const [, realm = ''] = pathname.split('/', 2);
     const path = pathname.slice(realm.length + 1);
@@ -834,6 +837,9 @@ export class FakeApple {
         return response.destroyed;
       case 'drop':
         request.socket.resetAndDestroy();
+        return true;
+      case 'body':
+        response.writeHead(200, { 'Content-Type': 'application/json' }).end(fault.body);
         return true;
       case 'html':
         response.writeHead(200, { 'Content-Type': 'text/html' }).end(HTML);

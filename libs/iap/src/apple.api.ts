@@ -1,3 +1,4 @@
+import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { type URLSearchParams } from 'node:url';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -13,6 +14,7 @@ import {
 import { type Response as LibraryResponse } from 'node-fetch';
 import { type Logger } from 'pino';
 import { type Clock, DomainError, isError, type Randomness } from '#kernel';
+import { AppleRefusal } from './apple-refusal.js';
 import { type StoreEnvironment } from './store.js';
 import { type StoreMetrics } from './store.metrics.js';
 
@@ -41,13 +43,15 @@ export interface AppleQuestion {
   readonly op: string;
   /** When whoever waits for the answer has no more time, by `performance.now()`; unless told, each try may take its 4 s. */
   readonly endsAt?: number;
+  /** Whoever asks deals with a refusal of the whole app, and tells of it. */
+  readonly hasOtherwise?: boolean;
 }
 
 /** What came of a question: an answer, nothing that Apple knows, or a no that stays one. */
 type Outcome<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'refused'; readonly error: unknown };
+  | { readonly kind: 'unknown'; readonly reason: number }
+  | { readonly kind: 'refused'; readonly refusal: AppleRefusal };
 
 const TRY_LIMIT_MS = 4000;
 const MAX_TRIES = 4;
@@ -60,8 +64,10 @@ const LONGEST_BLOCK_MS = 3_600_000;
 /** A `Retry-After` below this is a number of seconds, as everybody else writes it; Apple writes an instant in milliseconds. */
 const FIRST_INSTANT_MS = 1e12;
 
-const KEY_REFUSED =
-  'Apple refuses the key: look at APPLE_KEY_ID, APPLE_ISSUER_ID, APPLE_PRIVATE_KEY and at the clock of this machine';
+/** Tokens are dated so far back, in seconds: a clock that is ahead by less does no harm. Apple's own tolerance is not documented. */
+const TOKEN_DATED_BACK = 60;
+/** How long a token is good, in seconds; Apple takes up to an hour. */
+const TOKEN_LIFE = 900;
 
 /** Apple's words for "not found, but ask again". */
 const WORTH_ANOTHER_TRY: ReadonlySet<number> = new Set([
@@ -87,22 +93,37 @@ const UNKNOWN: ReadonlySet<number> = new Set([
 export class AppleApi {
   /** Until when an environment is not to be asked, in milliseconds since 1970. */
   private readonly blockedUntil: Record<StoreEnvironment, number> = { production: 0, sandbox: 0 };
+  /** How far this machine's clock was ahead of Apple's at the last answer, in seconds; null before the first. */
+  private clockAhead: number | null = null;
+  private readonly key: KeyObject;
 
   constructor(
     private readonly access: AppleAccess,
     private readonly tools: AppleApiTools,
-  ) {}
+  ) {
+    this.key = createPrivateKey(access.privateKey);
+  }
+
+  /** How far this machine's clock was ahead of Apple's at the last answer, in seconds; null before the first. */
+  get clockAheadSeconds(): number | null {
+    return this.clockAhead;
+  }
 
   /** The answer to a question; null when Apple knows no such thing. */
   async ask<T>(question: AppleQuestion, put: (client: AppStoreServerAPIClient) => Promise<T>): Promise<T | null> {
     const outcome = await this.outcomeOf(question, put);
-    if (outcome.kind === 'refused') throw unavailable(USUAL_PAUSE_SECONDS, outcome.error);
+    if (outcome.kind === 'refused') throw unavailable(USUAL_PAUSE_SECONDS, outcome.refusal);
     return outcome.kind === 'answer' ? outcome.value : null;
   }
 
-  /** Tells Apple something; false when it does not take it, and would not another time. */
-  async tell(question: AppleQuestion, put: (client: AppStoreServerAPIClient) => Promise<unknown>): Promise<boolean> {
-    return (await this.outcomeOf(question, put)).kind === 'answer';
+  /** Tells Apple something; why, in a word, when it does not take it and would not another time. */
+  async tell(
+    question: AppleQuestion,
+    put: (client: AppStoreServerAPIClient) => Promise<unknown>,
+  ): Promise<string | null> {
+    const outcome = await this.outcomeOf(question, put);
+    if (outcome.kind === 'answer') return null;
+    return outcome.kind === 'unknown' ? `apple_${outcome.reason}` : outcome.refusal.code;
   }
 
   /** A page of 20 transactions of a customer, the newest first; `revision` is that of the page before. */
@@ -151,7 +172,7 @@ export class AppleApi {
   ): Promise<T> {
     const began = performance.now();
     const limit = AbortSignal.timeout(Math.ceil(Math.min(TRY_LIMIT_MS, Math.max(endsAt - began, 1))));
-    const client = new BoundedClient(this.access, environment, limit);
+    const client = new BoundedClient(this.access, this.key, environment, limit);
     let status = 'network';
     try {
       const answer = await put(client);
@@ -159,10 +180,12 @@ export class AppleApi {
       return answer;
     } catch (error) {
       if (limit.aborted) status = 'timeout';
+      else if (error instanceof NoAnswer) status = 'no_answer';
       else if (client.status !== undefined) status = String(client.status);
       if (client.retryAfter !== undefined) this.block(environment, client.retryAfter);
       throw error;
     } finally {
+      this.clockAhead = client.clockAhead ?? this.clockAhead;
       this.tools.metrics.asked('apple', op, status, (performance.now() - began) / 1000);
     }
   }
@@ -181,16 +204,29 @@ export class AppleApi {
   }
 
   /** What the last try comes to. What the operator has to mend is logged. */
-  private judge({ environment, op }: AppleQuestion, error: unknown): Outcome<never> {
+  private judge({ environment, op, hasOtherwise }: AppleQuestion, error: unknown): Outcome<never> {
     const status = error instanceof APIException ? error.httpStatusCode : null;
     const reason = reasonOf(error);
-    if (reason !== null && UNKNOWN.has(reason)) return { kind: 'unknown' };
+    if (reason !== null && UNKNOWN.has(reason)) return { kind: 'unknown', reason };
     if (status === 429) this.refuseWhileBlocked(environment);
-    if (status === null || status >= 500 || isWorthAnotherTry(error)) throw unavailable(USUAL_PAUSE_SECONDS, error);
-    const told = status === 401 ? KEY_REFUSED : 'Apple refuses what it is asked';
-    this.tools.log.error({ op, environment, status, reason }, told);
-    if (status === 401 || reason === null) throw unavailable(USUAL_PAUSE_SECONDS, error);
-    return { kind: 'refused', error };
+    if (status === null || status >= 500 || isWorthAnotherTry(error)) {
+      const cause = seenIn(error);
+      this.tools.log.warn({ op, environment, status, reason, seen: cause.message }, 'Apple did not answer');
+      throw unavailable(USUAL_PAUSE_SECONDS, cause);
+    }
+    const reasonName = reason === null ? null : (APIError[reason] ?? null);
+    const refusal = new AppleRefusal({
+      op,
+      environment,
+      status,
+      reason,
+      reasonName,
+      clockAheadSeconds: this.clockAhead,
+    });
+    if (hasOtherwise !== true || !refusal.isOfApp) this.tools.log.error(refusal.question, refusal.message);
+    // Without a word of Apple's own it may be anybody's no: a proxy's, a firewall's.
+    if (status === 401 || reason === null) throw unavailable(USUAL_PAUSE_SECONDS, refusal);
+    return { kind: 'refused', refusal };
   }
 }
 
@@ -199,16 +235,19 @@ class BoundedClient extends AppStoreServerAPIClient {
   status: number | undefined;
   /** The header of a 429, as it came. */
   retryAfter: string | undefined;
+  /** How far this machine's clock is ahead of the answer's `Date`, in whole seconds. */
+  clockAhead: number | undefined;
   private readonly url: string;
 
   constructor(
-    { privateKey, keyId, issuerId, bundleId, urls }: AppleAccess,
+    private readonly access: AppleAccess,
+    private readonly key: KeyObject,
     environment: StoreEnvironment,
     private readonly limit: AbortSignal,
   ) {
     const named = environment === 'production' ? Environment.PRODUCTION : Environment.SANDBOX;
-    super(privateKey, keyId, issuerId, bundleId, named);
-    this.url = urls[environment];
+    super(access.privateKey, access.keyId, access.issuerId, access.bundleId, named);
+    this.url = access.urls[environment];
   }
 
   protected override async makeFetchRequest(
@@ -221,16 +260,67 @@ class BoundedClient extends AppStoreServerAPIClient {
     const search = query.toString();
     const response = await fetch(`${this.url}${path}${search === '' ? '' : `?${search}`}`, {
       method,
-      headers,
+      headers: { ...headers, Authorization: `Bearer ${bearerToken(this.access, this.key)}` },
       redirect: 'error',
       signal: this.limit,
       ...(body === undefined ? {} : { body }),
     });
     this.status = response.status;
     if (response.status === 429) this.retryAfter = response.headers.get('retry-after') ?? '';
-    // The library wants node-fetch's class, of which it uses what every Response has: ok, status, json().
-    return response as unknown as LibraryResponse;
+    const date = Date.parse(response.headers.get('date') ?? '');
+    if (!Number.isNaN(date)) this.clockAhead = Math.floor((Date.now() - date) / 1000);
+    const json = await jsonOf(response, method === 'GET' || method === 'POST');
+    // The library wants node-fetch's class, of which it uses what is here.
+    const read = { ok: response.ok, status: response.status, json: () => Promise.resolve(json) };
+    return read as unknown as LibraryResponse;
   }
+}
+
+/** Something came with a status of success that Apple would not say. It is described, and not quoted: it may be signed. */
+class NoAnswer extends Error {
+  constructor(status: number, contentType: string | null, length: number) {
+    super(
+      `What came with status ${status} is no answer of Apple's: ${length} characters of ${contentType ?? 'no type'}`,
+    );
+    this.name = 'NoAnswer';
+  }
+}
+
+/** The JSON of an answer; nothing where there is none and need not be. Of a refusal the status says enough. @throws NoAnswer */
+async function jsonOf(response: Response, isNeeded: boolean): Promise<unknown> {
+  const text = await response.text();
+  if (text === '' && !(isNeeded && response.ok)) return null;
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
+  } catch {
+    // told of below
+  }
+  if (!response.ok) return null;
+  throw new NoAnswer(response.status, response.headers.get('content-type'), text.length);
+}
+
+/** Who asks, as Apple wants it (ES256). By the clock of this machine, whose difference from Apple's is measured against the same. */
+function bearerToken({ keyId, issuerId, bundleId }: AppleAccess, key: KeyObject): string {
+  const issuedAt = Math.floor(Date.now() / 1000) - TOKEN_DATED_BACK;
+  const header = { alg: 'ES256', kid: keyId, typ: 'JWT' };
+  const claims = { iss: issuerId, iat: issuedAt, exp: issuedAt + TOKEN_LIFE, aud: 'appstoreconnect-v1', bid: bundleId };
+  const input = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
+  return `${input}.${signature.toString('base64url')}`;
+}
+
+/** What was seen instead of an answer, in words: the library's own exception has none. */
+function seenIn(error: unknown): Error {
+  if (error instanceof APIException) {
+    const { httpStatusCode, apiError } = error;
+    const name = apiError === null ? 'no code' : `${apiError} ${APIError[apiError] ?? ''}`.trim();
+    return new Error(`Apple answered ${httpStatusCode}, ${name}`);
+  }
+  if (!isError(error)) return new Error('Apple did not answer');
+  // A failed fetch says why only in its cause.
+  const { name, message, cause } = error;
+  return new Error(`${name}: ${message}${isError(cause) ? ` (${cause.message})` : ''}`);
 }
 
 function reasonOf(error: unknown): number | null {
@@ -243,10 +333,5 @@ function isWorthAnotherTry(error: unknown): boolean {
 }
 
 function unavailable(retryAfterSeconds: number, cause?: unknown): DomainError {
-  // What could not be parsed is quoted by its error, and may be signed.
-  const isQuoting = isError(cause) && cause.name === 'SyntaxError';
-  return new DomainError('store_unavailable', {
-    retryAfterSeconds,
-    ...(cause === undefined || isQuoting ? {} : { cause }),
-  });
+  return new DomainError('store_unavailable', { retryAfterSeconds, ...(cause === undefined ? {} : { cause }) });
 }

@@ -552,7 +552,7 @@ describe("Apple's own answers", () => {
 
   it('are left as they are when Apple refuses for good', async () => {
     const family = apple.subscribe({ ...MONTHLY, familyShared: true });
-    await storefront.setAccountToken('production', family.originalTransactionId, ACCOUNT);
+    expect(await storefront.setAccountToken('production', family.originalTransactionId, ACCOUNT)).toBe('apple_4000185');
     expect(logged).toEqual([expect.objectContaining({ level: 'error', status: 400, reason: 4_000_185 })]);
     expect(await storefront.transaction(family.transactionId)).toMatchObject({ appAccountToken: null });
   });
@@ -582,7 +582,8 @@ describe("Apple's own answers", () => {
 
   it('include a notification sent as a test', async () => {
     const began = clock.now();
-    expect(await storefront.requestTestNotification('sandbox')).toMatch(/^[0-9a-f-]{36}_\d+$/);
+    const { token } = await storefront.requestTestNotification('sandbox');
+    expect(token).toMatch(/^[0-9a-f-]{36}_\d+$/);
     const [payload = ''] = await all(storefront.failedNotifications('sandbox', began, addSeconds(began, 60)));
     expect(await storefront.readNotification(payload)).toMatchObject({ type: 'TEST', environment: 'sandbox' });
   });
@@ -641,6 +642,51 @@ describe('when Apple has trouble', () => {
     expect(await storefront.transaction(id)).not.toBeNull();
   });
 
+  it.each([
+    ['a web page', { kind: 'html' }],
+    ['JSON that was cut', { kind: 'body', body: '{"signedTransactionInfo":"eyJhbGciOi' }],
+    ['nothing', { kind: 'body', body: '' }],
+    ['JSON that is no object', { kind: 'body', body: '"eyJhbGciOi"' }],
+    ['a list', { kind: 'body', body: '[]' }],
+    ['an object without what was asked for', { kind: 'body', body: '{}' }],
+    ['an object of other types', { kind: 'body', body: '{"signedTransactionInfo":7,"data":7,"signedTransactions":7}' }],
+  ] as const)('takes %s with status 200 for no answer, and says what it saw (I4)', async (_what, fault) => {
+    for (const ask of [
+      () => storefront.transaction(id),
+      () => storefront.statuses('production', id),
+      () => storefront.history('production', id),
+    ]) {
+      apple.fault('*', fault);
+      const refused = await refusal(ask());
+      expect(refused.code).toBe('store_unavailable');
+      expect((refused.cause as Error).message).not.toBe('');
+    }
+    apple.fault('consumption', fault);
+    const told = storefront.sendConsumption('production', id, {
+      deliveryStatus: 'DELIVERED',
+      sampleContentProvided: false,
+    });
+    // Apple answers this one with nothing; a page of a proxy's is not that.
+    if (fault.kind === 'body' && (fault.body === '' || fault.body.startsWith('{}'))) await told;
+    else
+      expect(['store_unavailable', null]).toContain(
+        await told.catch((error: unknown) => error instanceof DomainError && error.code),
+      );
+    expect(JSON.stringify(logged)).not.toContain('eyJ');
+  });
+
+  it('says what Apple answered when it refuses or fails, which its library does not (I4)', async () => {
+    apple.fault('statuses', { kind: 'status', status: 500, errorCode: 5_000_000, times: 4 });
+    const refused = await refusal(storefront.statuses('production', id));
+    expect((refused.cause as Error).message).toBe('Apple answered 500, 5000000 GENERAL_INTERNAL');
+    expect(logged).toContainEqual(
+      expect.objectContaining({ msg: 'Apple did not answer', status: 500, op: 'statuses' }),
+    );
+    apple.fault('statuses', { kind: 'drop' });
+    const dropped = await refusal(storefront.statuses('production', id));
+    expect((dropped.cause as Error).message).toMatch(/fetch failed \(.+\)/);
+  });
+
   it('waits for an answer four seconds at most', async () => {
     apple.fault('transaction', { kind: 'delay', ms: 10_000 });
     expect(await codeOf(storefront.transaction(id))).toBe('store_unavailable');
@@ -678,10 +724,68 @@ describe('when Apple has trouble', () => {
     ]);
   });
 
-  it('tells the operator the same when the clocks disagree by ten minutes', async () => {
-    apple.clockSkewMs = 10 * 60_000;
+  it.each([
+    [401, undefined],
+    [403, undefined],
+    [404, 4_040_003],
+    [400, 4_000_002],
+  ])('asks the sandbox when production answers %i %s, each time anew (H12)', async (status, errorCode) => {
+    const code = errorCode === undefined ? {} : { errorCode };
+    const sold = apple.subscribe({ ...MONTHLY, environment: 'Sandbox' }).transactionId;
+    apple.fault('transaction', { kind: 'status', status, ...code, environment: 'production', times: 3 });
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect(await storefront.transaction(sold)).toMatchObject({ environment: 'sandbox' });
+    }
+    expect(logged.map(({ level }) => level)).toEqual(['warn', 'warn']);
+    logged.length = 0;
+    // Whom the sandbox does not know may have bought in production.
     expect(await codeOf(storefront.transaction(id))).toBe('store_unavailable');
-    expect(logged).toEqual([expect.objectContaining({ msg: expect.stringContaining('clock') })]);
+    expect(logged.map(({ level }) => level)).toEqual(['error']);
+    expect(await storefront.transaction(id)).toMatchObject({ environment: 'production' });
+  });
+
+  it.each([401, 403])('tells the operator once when both environments answer %i (H12)', async (status) => {
+    apple.fault('transaction', { kind: 'status', status, times: 2 });
+    expect(await codeOf(storefront.transaction(id))).toBe('store_unavailable');
+    expect(logged).toEqual([expect.objectContaining({ level: 'error', status })]);
+    expect(await storefront.transaction(id)).toMatchObject({ environment: 'production' });
+  });
+
+  it.each([
+    [401, undefined, ['APPLE_KEY_ID', 'APPLE_ISSUER_ID', 'APPLE_BUNDLE_ID', 'APPLE_PRIVATE_KEY', 'clock']],
+    [403, undefined, ['In-App Purchase']],
+    [400, 4_000_002, ['APPLE_BUNDLE_ID']],
+    [404, 4_040_003, ['APPLE_BUNDLE_ID', 'sandbox']],
+    [404, 4_040_007, ['App Store Server Notifications', 'Production Server URL']],
+    [400, 4_000_024, ['INVALID_SUBSCRIPTION_GROUP_IDENTIFIER']],
+  ] as const)('says in words what %i %s wants mended (H29)', async (status, errorCode, words) => {
+    apple.fault('test_notification', { kind: 'status', status, ...(errorCode === undefined ? {} : { errorCode }) });
+    const { token, refusal: said } = await storefront.requestTestNotification('production');
+    expect(token).toBeNull();
+    for (const word of words) expect(said).toContain(word);
+    expect(logged).toEqual([expect.objectContaining({ level: 'error', status, msg: said })]);
+  });
+
+  it.each([
+    [600_000, '600 s behind'],
+    [-1_500_000, '1500 s ahead of'],
+  ])('says by how much the clocks differ where that may be why (%i ms) (H30)', async (skew, words) => {
+    apple.clockSkewMs = skew - 500;
+    apple.fault('transaction', { kind: 'status', status: 401, times: 2 });
+    expect(await codeOf(storefront.transaction(id))).toBe('store_unavailable');
+    expect(logged).toEqual([
+      expect.objectContaining({ msg: expect.stringMatching(new RegExp(words.replace(/\d+/, '\\d+'))) }),
+    ]);
+    const [line] = logged as unknown as readonly { readonly clockAheadSeconds: number }[];
+    expect(Math.abs((line?.clockAheadSeconds ?? 0) + skew / 1000)).toBeLessThan(5);
+  });
+
+  it.each([-110_000, 100_000])('is answered although the clocks differ by %i ms (H30)', async (skew) => {
+    apple.clockSkewMs = skew;
+    expect(await storefront.transaction(id)).not.toBeNull();
+    const { token, clockAheadSeconds } = await storefront.requestTestNotification('production');
+    expect(token).not.toBeNull();
+    expect(Math.abs((clockAheadSeconds ?? 0) + skew / 1000)).toBeLessThan(5);
   });
 
   it('logs nothing that was signed', async () => {

@@ -16,6 +16,7 @@ import {
   renewalOf,
   transactionOf,
 } from './apple-payloads.rules.js';
+import { AppleRefusal } from './apple-refusal.js';
 import { readRoots } from './apple-roots.js';
 import { type AppleApi } from './apple.api.js';
 import { type AppleVerifier, type FaultCodes } from './apple.verifier.js';
@@ -35,6 +36,16 @@ export interface AppleConsumption {
   /** How much of it he has used, in thousandths of a percent. Apple wants none of it with GRANT_PRORATED; 0 is sent where nothing was delivered. */
   readonly consumptionPercentage?: number;
   readonly refundPreference?: 'DECLINE' | 'GRANT_FULL' | 'GRANT_PRORATED';
+}
+
+/** What came of asking for a test notification. */
+export interface TestRequest {
+  /** By which Apple tells what came of it; null when Apple refuses to send one. */
+  readonly token: string | null;
+  /** How far this machine's clock is ahead of Apple's; null when Apple did not say what time it is. */
+  readonly clockAheadSeconds: number | null;
+  /** Why not, with what is to be mended. */
+  readonly refusal?: string;
 }
 
 /** The library and what was made of it. It costs 100-190 ms and 21 MB, which only those pay who have an App Store. */
@@ -169,17 +180,31 @@ export class AppleStorefront implements OnModuleInit {
     return transaction;
   }
 
-  /** The transaction of this id, as Apple tells it now, whichever environment it is of; null when Apple has none. */
+  /**
+   * The transaction of this id, as Apple tells it now, whichever environment it is of; null when Apple has none. Production does not
+   * serve an app that was never released, by which App Review buys in the sandbox: its refusal leads there, each time anew.
+   * @throws DomainError store_unavailable also when production refuses the app and the sandbox does not have it
+   */
   async transaction(transactionId: string): Promise<AppleTransaction | null> {
     const { api } = await this.open(transactionId);
     const endsAt = performance.now() + PATIENCE_MS;
+    let refused: DomainError | null = null;
     for (const environment of ['production', 'sandbox'] as const) {
-      const answer = await api.ask({ environment, op: 'transaction', endsAt }, (client) =>
-        client.getTransactionInfo(transactionId),
-      );
-      if (answer !== null) return this.answered(environment, answer.signedTransactionInfo);
+      try {
+        const answer = await api.ask({ environment, op: 'transaction', endsAt, hasOtherwise: true }, (client) =>
+          client.getTransactionInfo(transactionId),
+        );
+        if (answer === null) continue;
+        if (refused !== null) this.tellOfRefusal('warn', refused);
+        return await this.answered(environment, answer.signedTransactionInfo);
+      } catch (error) {
+        if (refusalIn(error)?.isOfApp !== true || !(error instanceof DomainError)) throw error;
+        refused ??= error;
+      }
     }
-    return null;
+    if (refused === null) return null;
+    this.tellOfRefusal('error', refused);
+    throw refused;
   }
 
   /** How all subscriptions of the customer who has this one stand; null when Apple knows none such. */
@@ -190,7 +215,9 @@ export class AppleStorefront implements OnModuleInit {
       client.getAllSubscriptionStatuses(originalTransactionId),
     );
     if (answer === null) return null;
-    const items = (answer.data ?? []).flatMap(({ lastTransactions }) => lastTransactions ?? []);
+    const items = listIn('data', answer.data).flatMap(({ lastTransactions }) =>
+      listIn('lastTransactions', lastTransactions),
+    );
     const verifier = verifiers[environment];
     const transactions: AppleTransaction[] = [];
     const renewals: AppleRenewal[] = [];
@@ -210,7 +237,8 @@ export class AppleStorefront implements OnModuleInit {
     let revision: string | null = null;
     for (let page = 1; page <= MAX_HISTORY_PAGES; page += 1) {
       const answer = await api.history(environment, transactionId, revision);
-      for (const jws of answer?.signedTransactions ?? []) transactions.push(await this.answered(environment, jws));
+      const signed = answer === null ? [] : listIn('signedTransactions', answer.signedTransactions);
+      for (const jws of signed) transactions.push(await this.answered(environment, jws));
       revision = answer?.revision ?? null;
       if (answer?.hasMore !== true || revision === null) return { transactions, renewals: [] };
     }
@@ -231,7 +259,8 @@ export class AppleStorefront implements OnModuleInit {
     let token: string | null = null;
     while (startDate < endDate) {
       const answer = await api.failedNotifications(environment, { startDate, endDate }, token);
-      for (const { signedPayload } of answer?.notificationHistory ?? []) {
+      const told = answer === null ? [] : listIn('notificationHistory', answer.notificationHistory);
+      for (const { signedPayload } of told) {
         if (signedPayload !== undefined) yield signedPayload;
       }
       const next = answer?.paginationToken ?? null;
@@ -240,41 +269,53 @@ export class AppleStorefront implements OnModuleInit {
     }
   }
 
-  /** Has Apple name the account in what it signs of this purchase from now on. What it refuses for good is logged, and left. */
+  /** Has Apple name the account in what it signs of this purchase from now on; in a word why, when it refuses that for good. */
   async setAccountToken(
     environment: StoreEnvironment,
     originalTransactionId: string,
     accountToken: string,
-  ): Promise<void> {
+  ): Promise<string | null> {
     const { api } = await this.open(originalTransactionId);
     if (!UUID.test(accountToken)) throw new Error('An account token is a UUID');
-    await api.tell({ environment, op: 'set_account_token' }, (client) =>
+    return api.tell({ environment, op: 'set_account_token' }, (client) =>
       client.setAppAccountToken(originalTransactionId, { appAccountToken: accountToken }),
     );
   }
 
-  /** Answers a CONSUMPTION_REQUEST, with the customer's consent. What Apple refuses for good is logged, and left. */
+  /** Answers a CONSUMPTION_REQUEST, with the customer's consent; in a word why, when Apple refuses that for good. */
   async sendConsumption(
     environment: StoreEnvironment,
     transactionId: string,
     consumption: AppleConsumption,
-  ): Promise<void> {
+  ): Promise<string | null> {
     const { api } = await this.open(transactionId);
-    await api.tell({ environment, op: 'consumption' }, (client) =>
+    return api.tell({ environment, op: 'consumption' }, (client) =>
       client.sendConsumptionInformation(transactionId, consumptionRequest(consumption)),
     );
   }
 
-  /** Has Apple send a TEST notification; answers the token by which Apple tells what came of it. */
-  async requestTestNotification(environment: StoreEnvironment): Promise<string> {
+  /** Has Apple send a TEST notification. Apple's refusal is said in words. */
+  async requestTestNotification(environment: StoreEnvironment): Promise<TestRequest> {
     this.uow.assertClosed();
     const { api } = await this.wires();
-    const answer = await api.ask({ environment, op: 'test_notification' }, (client) =>
-      client.requestTestNotification(),
-    );
-    const token = answer?.testNotificationToken;
-    if (token === undefined) throw new DomainError('store_unavailable');
-    return token;
+    try {
+      const answer = await api.ask({ environment, op: 'test_notification' }, (client) =>
+        client.requestTestNotification(),
+      );
+      const token = answer?.testNotificationToken;
+      if (token === undefined) throw new DomainError('store_unavailable');
+      return { token, clockAheadSeconds: api.clockAheadSeconds };
+    } catch (error) {
+      const refusal = refusalIn(error);
+      if (refusal === null) throw error;
+      return { token: null, clockAheadSeconds: api.clockAheadSeconds, refusal: refusal.message };
+    }
+  }
+
+  private tellOfRefusal(level: 'warn' | 'error', { cause }: DomainError): void {
+    if (!(cause instanceof AppleRefusal)) return;
+    const told = level === 'warn' ? `${cause.message}. The sandbox answered` : cause.message;
+    this.log[level](cause.question, told);
   }
 
   private get apple(): AppleSettings {
@@ -315,7 +356,9 @@ export class AppleStorefront implements OnModuleInit {
   private async answered(environment: StoreEnvironment, jws: string | undefined): Promise<AppleTransaction> {
     const { verifiers } = await this.wires();
     const transaction = await this.transactionIn(verifiers[environment], jws, AS_ANSWER);
-    if (transaction === null) throw new DomainError('store_unavailable');
+    if (transaction === null) {
+      throw new DomainError('store_unavailable', { cause: new Error("An answer of Apple's has no transaction") });
+    }
     return transaction;
   }
 
@@ -351,6 +394,17 @@ export class AppleStorefront implements OnModuleInit {
     if (this.good.size >= MAX_GOOD && oldest !== undefined) this.good.delete(oldest);
     this.good.set(chain, this.clock.now().getTime() + GOOD_MS);
   }
+}
+
+/** A list that each answer of a kind has: what lacks it is not Apple's, and says nothing about anybody. @throws DomainError store_unavailable */
+function listIn<T>(name: string, list: readonly T[] | undefined): readonly T[] {
+  if (list !== undefined && Array.isArray(list)) return list as readonly T[];
+  throw new DomainError('store_unavailable', { cause: new Error(`An answer of Apple's has no list "${name}"`) });
+}
+
+/** What Apple refused for good, if that is why something failed. */
+function refusalIn(error: unknown): AppleRefusal | null {
+  return error instanceof DomainError && error.cause instanceof AppleRefusal ? error.cause : null;
 }
 
 function peekOrRefuse(jws: string): PeekedJws {

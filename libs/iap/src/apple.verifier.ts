@@ -117,8 +117,15 @@ async function explained<T>(codes: FaultCodes, verification: Promise<T>): Promis
     return await verification;
   } catch (error) {
     const fault = error instanceof VerificationException ? faultOf(error.status) : 'signature';
-    throw new DomainError(codes[fault], { cause: new Error(`What Apple is said to have signed is refused: ${fault}`) });
+    const why = statusesOf(error).join(', ') || 'it is no JWS';
+    throw new DomainError(codes[fault], { cause: new Error(`What Apple is said to have signed is refused: ${why}`) });
   }
+}
+
+/** What the library found, the outermost first: it hides the length of a chain in a cause. */
+function statusesOf(error: unknown): readonly string[] {
+  if (!(error instanceof VerificationException)) return [];
+  return [VerificationStatus[error.status], ...statusesOf(error.cause)];
 }
 
 function faultOf(status: VerificationStatus): AppleFault {

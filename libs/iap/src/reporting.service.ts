@@ -54,10 +54,11 @@ export class Reporting implements OnModuleInit {
   }
 }
 
-async function told(telling: Promise<void>): Promise<OutboxOutcome> {
+/** What Apple refuses for good is given up, and stays to be seen. */
+async function told(telling: Promise<string | null>): Promise<OutboxOutcome> {
   try {
-    await telling;
-    return 'done';
+    const refusal = await telling;
+    return refusal === null ? 'done' : { refused: refusal };
   } catch (error) {
     if (error instanceof DomainError) return { failed: error.code };
     throw error;

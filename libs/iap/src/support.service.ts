@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page } from '#kernel';
 import { StoreLedger } from '#payments';
 import { type Actor, Audit, UnitOfWork } from '#platform';
-import { AppleStorefront } from './apple.storefront.js';
+import { AppleStorefront, type TestRequest } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { GoogleStorefront } from './google.storefront.js';
 import { Inbox } from './inbox.service.js';
@@ -83,8 +83,8 @@ export class Support {
   }
 
   /** Asks Apple to send its test notification to us. @throws DomainError store_unavailable | store_not_configured */
-  async requestTest(environment: StoreEnvironment): Promise<void> {
-    await this.apple.requestTestNotification(environment);
+  requestTest(environment: StoreEnvironment): Promise<TestRequest> {
+    return this.apple.requestTestNotification(environment);
   }
 
   /** Asks the store about a purchase now. @throws DomainError purchase_not_found | store_unavailable | store_not_configured */

@@ -43,7 +43,9 @@ export const storesCommand: Command = {
           return printUnclaimed(support);
         case 'test-apple': {
           if (id !== undefined && id !== 'sandbox') throw new UsageError(`${id} is not known`);
-          await support.requestTest(id ?? 'production');
+          const { refusal, clockAheadSeconds } = await support.requestTest(id ?? 'production');
+          if (clockAheadSeconds !== null) process.stdout.write(`${describeClock(clockAheadSeconds)}\n`);
+          if (refusal !== undefined) throw new NotWell(refusal);
           process.stdout.write(
             'Apple sends a test notification: the log and GET /admin/iap/events show whether it came\n',
           );
@@ -67,6 +69,12 @@ async function printUnclaimed(support: Support): Promise<void> {
     }
     if (items.length < PAGE) return;
   }
+}
+
+function describeClock(aheadSeconds: number): string {
+  if (Math.abs(aheadSeconds) < 2) return "This machine's clock agrees with Apple's";
+  const where = aheadSeconds > 0 ? 'ahead of' : 'behind';
+  return `This machine's clock is ${Math.abs(aheadSeconds)} s ${where} Apple's`;
 }
 
 function idOf(text: string): number {

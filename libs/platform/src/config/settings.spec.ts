@@ -141,6 +141,25 @@ describe('settings', () => {
     expect(all.join('\n')).not.toContain(secret);
   });
 
+  it('take no issuer and no key of Apple that has not the form of one (H29)', () => {
+    const apple = {
+      APPLE_BUNDLE_ID: 'com.example.vpn',
+      APPLE_APP_APPLE_ID: '1234567890',
+      APPLE_ISSUER_ID: '57246542-96fe-1a63-e053-0824d011072a',
+      APPLE_KEY_ID: '2X9R4HXF34',
+      APPLE_PRIVATE_KEY_PATH: '/run/secrets/key.p8',
+    };
+    expect(read({ ...DEVELOPMENT, ...apple }).apple).toBeDefined();
+    for (const [name, value] of [
+      ['APPLE_ISSUER_ID', 'Example Ltd'],
+      ['APPLE_ISSUER_ID', '57246542-96fe-1a63-e053-0824d011072'],
+      ['APPLE_KEY_ID', '2X9R 4HXF34'],
+      ['APPLE_KEY_ID', 'AuthKey_2X9R4HXF34.p8'],
+    ] as const) {
+      expect(() => read({ ...DEVELOPMENT, ...apple, [name]: value })).toThrow(name);
+    }
+  });
+
   it('sign with the first of several keys and keep the old one for checking', () => {
     const settings = read({ ...DEVELOPMENT, JWT_KEYS: '[{"kid":"2026-02","k":"Vm3kT9xQ2wLp7RzN5cYb8HsJ4dGf6AeU"}]' });
     expect(settings.auth.signingKeys.map(({ kid }) => kid)).toEqual(['2026-02', 'k0']);

@@ -1,5 +1,7 @@
 import { type SettingsReader } from './settings-reader.js';
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 /** A secret given as text, or as the file it is in. */
 export type SecretSource = { readonly text: string } | { readonly file: string };
 
@@ -68,6 +70,14 @@ export function readApple(read: SettingsReader): AppleSettings | undefined {
   const appAppleId = Number(needed.APPLE_APP_APPLE_ID);
   if (!Number.isSafeInteger(appAppleId) || appAppleId <= 0) {
     read.fault('APPLE_APP_APPLE_ID must be the numeric Apple ID of the app, such as 1234567890');
+  }
+  if (!UUID.test(needed.APPLE_ISSUER_ID ?? '')) {
+    read.fault('APPLE_ISSUER_ID must be the Issuer ID above the list of keys in App Store Connect: a UUID');
+  }
+  if (!/^[A-Za-z0-9]+$/.test(needed.APPLE_KEY_ID ?? '')) {
+    read.fault(
+      'APPLE_KEY_ID must be the Key ID beside the key in App Store Connect: letters and digits, such as 2X9R4HXF34',
+    );
   }
   if (text !== undefined && !text.includes('PRIVATE KEY')) {
     read.fault('APPLE_PRIVATE_KEY must be the .p8 key of App Store Connect, in PEM');
