@@ -20,12 +20,12 @@ export async function buildIfNeeded() {
   await withLock(async () => {
     if (isFresh()) return;
     const begun = Date.now();
-    process.stdout.write('Building ...');
+    process.stderr.write('Building ...');
     const stamp = stampOf();
     rmSync(STAMP, { force: true }); // a build that is cut off leaves none
     const count = await compile();
     writeFileSync(STAMP, stamp);
-    process.stdout.write(` ${count} files in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
+    process.stderr.write(` ${count} files in ${((Date.now() - begun) / 1000).toFixed(1)} s\n`);
   });
 }
 

@@ -26,12 +26,12 @@ describe('the build', () => {
   it('compiles what changed, says how much it was, and removes what has no source any more (E14)', async () => {
     expect(build()).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/^Building \.\.\. 1 files in \d+\.\d s\n$/),
+      stderr: expect.stringMatching(/^Building \.\.\. 1 files in \d+\.\d s\n$/),
     });
     expect(await readFile(join(folder, 'dist', 'apps', 'main.js'), 'utf8')).toContain('const port = 1;');
     await writeFile(join(folder, 'dist', 'apps', 'stale.js'), '');
     await writeFile(join(folder, 'apps', 'main.ts'), `console.log(2);\n`);
-    expect(build().stdout).toContain('Building');
+    expect(build().stderr).toContain('Building');
     expect(existsSync(join(folder, 'dist', 'apps', 'stale.js'))).toBe(false);
     expect(build()).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });

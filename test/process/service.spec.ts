@@ -201,28 +201,43 @@ describe('the command line', () => {
     args: string[],
     dataDirectory: string,
     input = '',
+    environment: Readonly<Record<string, string>> = {},
   ): Promise<{ code: number; stdout: string; stderr: string }> =>
     new Promise((resolve) => {
-      const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory };
+      const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory, ...environment };
       const child = execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
         resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
       );
       child.stdin?.end(input);
     });
 
-  it('helps, and says when it does not understand', async () => {
+  it('explains each command, and names what it does not understand without printing all it knows (E13)', async () => {
     const dataDirectory = await dataFolder();
-    expect(await cli(['help'], dataDirectory)).toMatchObject({
-      code: 0,
-      stdout: expect.stringContaining('servers export'),
-    });
-    expect((await cli(['nonsense'], dataDirectory)).code).toBe(2);
-    expect(await cli(['servers', 'nonsense'], dataDirectory)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('list, export'),
-    });
-    expect((await cli(['servers', 'export', '--serv', '1'], dataDirectory)).code).toBe(2);
-    expect((await cli(['servers', 'export', '--server', '77'], dataDirectory)).code).toBe(2);
+    const help = await cli(['help'], dataDirectory);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const name of ['demo', 'enforce-access', 'migrate', 'servers', 'stores', 'users', 'version']) {
+      expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+      expect((await cli([name, '--help'], dataDirectory)).stdout).toContain(`npm run cli -- ${name}`);
+    }
+    expect((await cli(['servers', 'sync', '--help'], dataDirectory)).stdout).toContain('--force');
+    expect((await cli(['version'], dataDirectory)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    for (const [args, word] of [
+      [['nonsense'], "'nonsense'"],
+      [['servers', 'nonsense'], "'nonsense'"],
+      [['migrate', '--nonsense'], "'--nonsense'"],
+      [['servers', 'doctor', '--force'], "'--force'"],
+      [['servers', 'export', '--serv', '1'], "'--serv'"],
+      [['servers', 'add'], "'--file <file>'"],
+      [['servers', 'export', '--server', '77'], '"77"'],
+      [['stores', 'replay', 'x'], 'x is no id'],
+    ] as const) {
+      const { code, stdout, stderr } = await cli([...args], dataDirectory);
+      expect([code, stdout]).toEqual([2, '']);
+      expect(stderr).toMatch(/^error: /);
+      expect(stderr).toContain(word);
+      expect(stderr.split('\n').length).toBeLessThanOrEqual(4);
+    }
+    expect((await cli(['servers'], dataDirectory)).code).toBe(2);
   });
 
   it('works beside a running service, on its database, and walks the main job twice', async () => {
@@ -238,14 +253,51 @@ describe('the command line', () => {
       expect(stdout).toMatch(/^\[Interface\]\nPrivateKey = .{44}\nListenPort = 51820\n/);
       expect(stdout.match(/\[Peer\]/g)).toHaveLength(round);
     }
-    expect((await cli(['servers', 'list'], dataDirectory)).stdout).toMatch(/^1\tdefault\tactive\t/);
-    expect((await cli(['demo', '--url', 'http://127.0.0.1:1'], dataDirectory)).code).toBe(1);
+    const list = await cli(['servers', 'list'], dataDirectory);
+    expect(list.stdout).toMatch(
+      /^ID {2}NAME +STATUS +REGION +PROVIDER +ENDPOINT +SUBNET +PUBLIC_KEY\n1 +default +active /,
+    );
+    const [server] = JSON.parse((await cli(['servers', 'list', '--json'], dataDirectory)).stdout);
+    expect(server).toMatchObject({ id: 1, name: 'default', status: 'active' });
+    expect(await call(url, 'GET', '/tariffs/')).toEqual([]); // what the demo sold is for nobody else (E1)
+    expect(await cli(['demo', '--url', 'http://127.0.0.1:1'], dataDirectory)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^No service answers at http:\/\/127\.0\.0\.1:1: start it with "npm start" first/),
+    });
+  });
+
+  it('makes administrators, and shows the main job to nobody but a developer on their own machine (E1)', async () => {
+    const dataDirectory = await dataFolder();
+    const service = await Service.start({ dataDirectory });
+    const url = await service.url();
+    await call(url, 'POST', '/auth/register', { body: CREDENTIALS });
+    for (let round = 1; round <= 2; round++) {
+      expect(await cli(['users', 'promote', ' Ann@Example.com'], dataDirectory)).toMatchObject({
+        code: 0,
+        stdout: 'User 1 is an administrator\n',
+      });
+    }
+    expect(await call(url, 'GET', '/auth/me', { token: await signIn(url) })).toMatchObject({ is_admin: true });
+    expect(await cli(['users', 'promote', 'nobody@example.com'], dataDirectory)).toMatchObject({
+      code: 1,
+      stderr: 'User not found\n',
+    });
+    expect(await cli(['demo', '--url', 'https://vpn.example.com'], dataDirectory)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'nothing was done: vpn.example.com is not this machine\n',
+    });
+    const production = { NODE_ENV: 'production', DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' };
+    const { code, stdout } = await cli(['demo', '--url', url], dataDirectory, '', production);
+    expect([code, stdout]).toEqual([1, '']);
+    const admin = await signIn(url);
+    expect(await call(url, 'GET', '/payments/', { token: admin })).toEqual([]);
   });
 
   it('adds, drains and looks over servers', async () => {
     const dataDirectory = await dataFolder();
-    const nothingYet = await cli(['servers', 'list'], dataDirectory);
-    expect(nothingYet).toEqual({ code: 0, stdout: '', stderr: '' }); // only what serves writes the first one
+    const nothingYet = await cli(['servers', 'list', '--json'], dataDirectory);
+    expect(nothingYet).toMatchObject({ code: 0, stdout: '[]\n' }); // only what serves writes the first one
     await (await Service.start({ dataDirectory })).stop();
     const server = {
       name: 'Frankfurt 1',
@@ -262,26 +314,26 @@ describe('the command line', () => {
       stdout: '',
       stderr: expect.stringMatching(/^Validation error\n {2}access\.user: .*\n {2}access\.private_key: .*\n$/),
     });
-    expect((await add(server)).stdout).toMatch(/^2\tFrankfurt 1\tactive\t/);
+    expect((await add(server)).stdout).toMatch(/\n2 +Frankfurt 1 +active /);
     expect(await add(server)).toMatchObject({ code: 1, stderr: 'Server already exists\n' });
     const bad = await cli(['servers', 'add', '--file', '-'], dataDirectory, '{"password": SECRET}');
     expect([bad.code, bad.stderr]).toEqual([2, expect.not.stringContaining('SECRET')]);
     expect((await cli(['servers', 'add', '--file', join(dataDirectory, 'no')], dataDirectory)).code).toBe(2);
     expect((await cli(['servers', 'drain', 'Frankfurt 1'], dataDirectory)).stdout).toMatch(
-      /^2\tFrankfurt 1\tdraining\t/,
+      /\n2 +Frankfurt 1 +draining /,
     );
-    expect(await cli(['servers', 'doctor', '--server', '2'], dataDirectory)).toEqual({
-      code: 0,
-      stdout:
-        'ok\tFrankfurt 1\tsettings\tmake sense\n' +
-        'ok\tFrankfurt 1\tconnection\tnone: an operator applies the export\n' +
-        'ok\tFrankfurt 1\taddresses\t0 of 253 taken\n',
-      stderr: '',
-    });
+    const doctor = await cli(['servers', 'doctor', '--server', '2', '--json'], dataDirectory);
+    expect([doctor.code, doctor.stderr]).toEqual([0, '']);
+    expect(JSON.parse(doctor.stdout)).toEqual([
+      { result: 'ok', server: 'Frankfurt 1', about: 'settings', finding: 'make sense' },
+      { result: 'ok', server: 'Frankfurt 1', about: 'connection', finding: 'none: an operator applies the export' },
+      { result: 'ok', server: 'Frankfurt 1', about: 'addresses', finding: '0 of 253 taken' },
+    ]);
+    expect((await add({ ...server, name: 'Paris 1', speed: 'fast' })).stderr).toContain('speed');
     // The first server of a service that was told nothing is at an address that no device reaches.
     expect(await cli(['servers', 'doctor'], dataDirectory)).toMatchObject({
       code: 1,
-      stdout: expect.stringContaining('problem\tdefault\tsettings\t'),
+      stdout: expect.stringMatching(/\nproblem +default +settings /),
       stderr: 'Found 1 problem\n',
     });
   });

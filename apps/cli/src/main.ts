@@ -1,47 +1,53 @@
-import { createLog, loadSettings, SettingsError } from '#platform';
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
 import { DomainError, ERRORS, type FieldIssue } from '#kernel';
-import { type Command, NotWell, UsageError } from './command.js';
-import { demoCommand } from './commands/demo.command.js';
-import { enforceAccessCommand } from './commands/enforce-access.command.js';
-import { migrateCommand } from './commands/migrate.command.js';
-import { serversCommand } from './commands/servers.command.js';
-import { storesCommand } from './commands/stores.command.js';
+import { NotWell, UsageError } from './command.js';
+import { addDemo } from './commands/demo.command.js';
+import { addEnforceAccess } from './commands/enforce-access.command.js';
+import { addMigrate } from './commands/migrate.command.js';
+import { addServers } from './commands/servers.command.js';
+import { addStores } from './commands/stores.command.js';
+import { addUsers } from './commands/users.command.js';
 
-const COMMANDS: readonly Command[] = [demoCommand, enforceAccessCommand, migrateCommand, serversCommand, storesCommand];
+/** Exit codes: 0 done, 1 it could not be done or something is not well, 2 it was asked for in a way that is not understood. */
+const program = new Command('npm run cli --')
+  .description(
+    'What operators and cron run. Settings come from the environment and from .env, as for the service itself.',
+  )
+  .version(versionOf(), '-V, --version', 'Print the version')
+  .helpCommand('help [command]', 'Explain a command')
+  .helpOption('-h, --help', 'Explain a command')
+  .showHelpAfterError('(--help explains it)')
+  .exitOverride();
+program
+  .command('version')
+  .description('Print the version')
+  .action(() => void process.stdout.write(`${versionOf()}\n`));
+for (const add of [addDemo, addEnforceAccess, addMigrate, addServers, addStores, addUsers]) add(program);
 
-/** Exit codes: 0 done, 1 it could not be done, 2 it was asked for in a way that is not understood. */
-const [name = 'help', ...args] = process.argv.slice(2);
-const command = COMMANDS.find((candidate) => candidate.name === name);
-if (command === undefined) {
-  process.stdout.write(`${help()}\n`);
-  process.exit(['help', '--help', '-h'].includes(name) ? 0 : 2);
-}
 try {
-  const settings = await loadSettings();
-  const log = await createLog({ level: 'warn', pretty: false }, process.stderr);
-  await command.run({ args, settings, log });
+  await program.parseAsync();
   process.exit(0);
 } catch (error) {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said what is wrong
   process.stderr.write(`${describe(error)}\n`);
   process.exit(error instanceof UsageError ? 2 : 1);
 }
 
-function help(): string {
-  return [
-    'Usage: npm run cli -- <command>',
-    '',
-    ...COMMANDS.flatMap(({ usage }) => usage.map(([call, what]) => `  ${call.padEnd(34)} ${what}`)),
-    `  ${'help'.padEnd(34)} This text`,
-    '',
-    'Settings come from the environment and from .env, as for the service itself (see .env.example).',
-  ].join('\n');
+function versionOf(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8')) as {
+    readonly version: string;
+  };
+  return version;
 }
 
 function describe(error: unknown): string {
-  if (error instanceof UsageError) return `${error.message}\n\n${help()}`;
-  if (error instanceof SettingsError || error instanceof NotWell) return error.message;
+  if (error instanceof UsageError) return `error: ${error.message}`;
+  if (error instanceof NotWell) return error.message;
   if (error instanceof DomainError) return [ERRORS[error.code].detail, ...error.issues.map(describeIssue)].join('\n');
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // A fault of the settings, or a database that cannot be reached, says what to do; a stack would only hide it.
+  return error.name === 'SettingsError' ? error.message : (error.stack ?? error.message);
 }
 
 function describeIssue({ loc, msg }: FieldIssue): string {

@@ -4,7 +4,8 @@ import { DomainError } from '#kernel';
 import { Audit, Settings, SYSTEM, UnitOfWork } from '#platform';
 import { actorOf } from './actor.js';
 import { AccessChanges } from './access-changes.js';
-import { type Principal } from './user.js';
+import { normaliseEmail } from './email.js';
+import { type Principal, type User } from './user.js';
 import { UsersRepository } from './users.repository.js';
 
 export interface PromotionRequest {
@@ -15,8 +16,8 @@ export interface PromotionRequest {
 }
 
 /**
- * Makes administrators: by another administrator, or, while there is none yet, by whoever knows PROMOTE_SECRET
- * (PROMOTE_MODE=always keeps that door open, for tests).
+ * Makes administrators: by another administrator, by an operator on the command line, or, while there is none yet, by whoever knows
+ * PROMOTE_SECRET (PROMOTE_MODE=always keeps that door open, for tests).
  */
 @Injectable()
 export class Promotion {
@@ -46,6 +47,26 @@ export class Promotion {
         target: `user:${userId}`,
         data: { by_secret: !byAdmin, from: status, to: 'active' },
       });
+    });
+  }
+
+  /**
+   * An operator, on the command line, makes somebody an administrator. Doing so again changes nothing.
+   * @throws DomainError user_not_found
+   */
+  promoteByOperator(email: string): Promise<User> {
+    return this.uow.run(async () => {
+      await this.users.serialiseAdministration();
+      const known = await this.users.findCredentials(normaliseEmail(email) ?? email);
+      if (known === null) throw new DomainError('user_not_found');
+      const { id } = known;
+      const user = await this.users.lock(id);
+      if (user.isAdmin && user.status === 'active') return user;
+      await this.users.update(id, { isAdmin: true, status: 'active' });
+      await this.changes.announce(id);
+      const data = { by_secret: false, from: user.status, to: 'active' };
+      await this.audit.record({ ...SYSTEM, action: 'user_promote', target: `user:${id}`, data });
+      return { ...user, isAdmin: true, status: 'active' };
     });
   }
 

@@ -62,9 +62,11 @@ export class Repair {
 
   /**
    * Asks the stores about every purchase that may still change: after a long trouble. Returns about how many, and how many of them
-   * could not be asked about.
+   * could not be asked about. `onProgress` is told after each hundred how many it were so far.
    */
-  async reconcileAll(): Promise<{ readonly asked: number; readonly unanswered: number }> {
+  async reconcileAll(
+    onProgress: (asked: number) => void = () => undefined,
+  ): Promise<{ readonly asked: number; readonly unanswered: number }> {
     let asked = 0;
     let unanswered = 0;
     let last = 0;
@@ -78,6 +80,7 @@ export class Repair {
         });
       }
       asked += ids.length;
+      if (ids.length === BATCH) onProgress(asked);
       last = ids.at(-1) ?? last;
       if (ids.length < BATCH) return { asked, unanswered };
     }

@@ -49,13 +49,14 @@ const PRINTABLE = /^[\x20-\x7e]+$/;
 
 /**
  * Reads the description of a server as it comes from outside (the body of a request, a file), with the defaults of what it
- * leaves out.
+ * leaves out. With `strict` a field that does not exist is a fault: a person wrote the description, and mistyped one.
  * @throws DomainError validation_error, with every field at fault and no value in it
  */
-export function readServerDraft(description: unknown): ServerDraft {
+export function readServerDraft(description: unknown, { strict = false } = {}): ServerDraft {
   const fields = Fields.of(description);
   const { name, endpoint, publicKey, subnet, ...given } = readAll(fields);
   fields.require('name', 'endpoint', 'public_key', 'subnet');
+  if (strict) fields.refuseUnread();
   fields.finish();
   if (name === undefined || endpoint === undefined || publicKey === undefined || subnet === undefined)
     throw new Error('A field that was required is not there');
@@ -176,6 +177,9 @@ function matched(pattern: RegExp, text: string): string | undefined {
 
 /** Takes a description apart field by field, and remembers every fault instead of stopping at the first. */
 class Fields {
+  private readonly names = new Set<string>();
+  private readonly within: Fields[] = [];
+
   private constructor(
     private readonly given: Readonly<Record<string, unknown>>,
     private readonly place: FieldIssue['loc'],
@@ -217,8 +221,13 @@ class Fields {
 
   /** An object within this one; its faults are told by itself. */
   object<T>(name: string, parse: (fields: Fields) => T | undefined): T | undefined {
+    this.names.add(name);
     const value = this.given[name] ?? undefined;
-    if (isRecord(value)) return parse(new Fields(value, [...this.place, name], this.issues));
+    if (isRecord(value)) {
+      const fields = new Fields(value, [...this.place, name], this.issues);
+      this.within.push(fields);
+      return parse(fields);
+    }
     if (value !== undefined) this.issues.push(notAnObject([...this.place, name]));
     return undefined;
   }
@@ -235,12 +244,21 @@ class Fields {
     }
   }
 
+  /** Each field that nobody asked for is a fault, here and within. */
+  refuseUnread(): void {
+    for (const name of Object.keys(this.given)) {
+      if (!this.names.has(name)) this.fault(name, 'there is no such field', 'value_error.extra');
+    }
+    for (const fields of this.within) fields.refuseUnread();
+  }
+
   finish(): void {
     if (this.issues.length > 0) throw new DomainError('validation_error', { issues: this.issues });
   }
 
   /** Null and an empty list are what generated clients send for what their caller left out. */
   private valueOf(name: string): unknown {
+    this.names.add(name);
     const value = this.given[name] ?? undefined;
     return Array.isArray(value) && value.length === 0 ? undefined : value;
   }

@@ -5,15 +5,12 @@ import { type Server } from '#wireguard';
 import { NotWell } from '../command.js';
 
 /** Sweeps these servers now, one line each; with `force` they are adopted, and the brake is let go this once. */
-export async function syncServers(
+export async function sweepServers(
   rooms: INestApplicationContext,
   servers: readonly Server[],
   force: boolean,
 ): Promise<void> {
-  if (servers.length === 0) {
-    process.stdout.write('There is no server that the service applies to: nothing was done\n');
-    return;
-  }
+  if (servers.length === 0) throw new NotWell('nothing was done: there is no server that the service applies to');
   let unwell = 0;
   for (const { id, name } of servers) {
     const { line, isWell } = await sync(rooms.get(Reconciliation), id, force);
