@@ -8,6 +8,8 @@ import { Stores1795442400000 } from './1795442400000-stores.migration.js';
 import { Ledger1795446000000 } from './1795446000000-ledger.migration.js';
 import { Leases1795800000000 } from './1795800000000-leases.migration.js';
 import { Counters1795830000000 } from './1795830000000-counters.migration.js';
+import { FleetMemory1795830100000 } from './1795830100000-fleet-memory.migration.js';
+import { NextPeriod1795830200000 } from './1795830200000-next-period.migration.js';
 import { Acknowledgement1795870000000 } from './1795870000000-acknowledgement.migration.js';
 import { UnclaimedPayments1795880000000 } from './1795880000000-unclaimed-payments.migration.js';
 import { PaymentReminders1795881000000 } from './1795881000000-payment-reminders.migration.js';
@@ -28,6 +30,8 @@ export const MIGRATIONS: readonly Migration[] = [
   Ledger1795446000000,
   Leases1795800000000,
   Counters1795830000000,
+  FleetMemory1795830100000,
+  NextPeriod1795830200000,
   Acknowledgement1795870000000,
   UnclaimedPayments1795880000000,
   PaymentReminders1795881000000,

@@ -375,6 +375,8 @@ describe('a renewal that is charged a day early', () => {
   it('leaves the period that runs as it is, and moves the end', () => {
     const facts = appleFacts([bought, early], appleRenewal({ signedDate: onDay(29) }));
     expect(standing(facts, 29.5)).toMatchObject({ state: 'active', periodStartedAt: day(0), accessUntil: day(60) });
+    expect(standing(facts, 29.5).nextPeriodAt).toEqual(day(30)); // C1
+    expect(standing(facts, 30).nextPeriodAt).toBeNull();
     expect(standing(facts, 30)).toMatchObject({ state: 'active', periodStartedAt: day(30), accessUntil: day(60) });
   });
 

@@ -48,6 +48,7 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
     basePlanId: null,
     startedAt: new Date(startOf(facts)),
     periodStartedAt: new Date(periodStartOf(facts, current, at)),
+    nextPeriodAt: nextPeriodOf(facts, at),
     endsAt,
     accessUntil: graceUntil ?? endsAt,
     graceUntil,
@@ -138,6 +139,16 @@ function startOf({ transactions }: AppleFacts): number {
 function periodStartOf({ transactions }: AppleFacts, current: AppleTransaction, at: Date): number {
   const begun = transactions.filter(({ isUpgraded, purchaseDate }) => !isUpgraded && purchaseDate <= at.getTime());
   return begun.toSorted(byTime).at(-1)?.purchaseDate ?? current.purchaseDate;
+}
+
+/** When the renewal begins that was charged before the period that runs is over; it needs no news to begin. */
+function nextPeriodOf({ transactions }: AppleFacts, at: Date): Date | null {
+  const coming = transactions.filter(
+    (transaction) =>
+      !transaction.isUpgraded && transaction.revocationDate === null && transaction.purchaseDate > at.getTime(),
+  );
+  const [first] = coming.toSorted(byTime);
+  return first === undefined || coming.length === transactions.length ? null : new Date(first.purchaseDate);
 }
 
 /**

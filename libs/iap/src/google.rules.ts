@@ -115,7 +115,9 @@ function standingOf(
       productId: item.productId,
       basePlanId: item.basePlanId,
       startedAt,
-      periodStartedAt: order === undefined ? startedAt : new Date(order.createTime),
+      // Where its order may not be read, periods are counted from the start by the tariff's duration.
+      periodStartedAt: order === undefined ? null : new Date(order.createTime),
+      nextPeriodAt: null,
       endsAt,
       accessUntil,
       graceUntil: state === 'grace' ? endsAt : null,

@@ -296,6 +296,7 @@ export class Purchases {
         state: !counts ? 'revoked' : isLeft ? following.state : standing.state,
         startedAt: standing.startedAt,
         periodStartedAt: standing.periodStartedAt,
+        nextPeriodAt: standing.nextPeriodAt,
         endedAt: standing.endsAt,
         accessUntil: standing.accessUntil,
         graceUntil: standing.graceUntil,

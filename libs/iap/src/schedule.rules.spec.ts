@@ -23,6 +23,7 @@ function standing(state: SubscriptionState, endsAt: Date | null = addDays(NOW, 3
     basePlanId: null,
     startedAt: NOW,
     periodStartedAt: NOW,
+    nextPeriodAt: null,
     endsAt,
     accessUntil: endsAt,
     graceUntil: null,

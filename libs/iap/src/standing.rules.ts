@@ -8,6 +8,7 @@ export const NOTHING_BOUGHT: Standing = {
   basePlanId: null,
   startedAt: null,
   periodStartedAt: null,
+  nextPeriodAt: null,
   endsAt: null,
   accessUntil: null,
   graceUntil: null,

@@ -102,6 +102,7 @@ export const ERRORS = {
   no_peer_for_user: { kind: 'not_found', detail: 'No peer found for user' },
   device_limit_reached: { kind: 'conflict', detail: 'device_limit_reached' },
   public_key_taken: { kind: 'conflict', detail: 'public_key_taken' },
+  peer_key_unreadable: { kind: 'conflict', detail: 'peer_key_unreadable' },
   private_key_not_held: { kind: 'conflict', detail: 'private_key_not_held' },
   config_too_long_for_qr: { kind: 'conflict', detail: 'config_too_long_for_qr' },
   address_taken: { kind: 'conflict', detail: 'address_taken' },

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { DomainError, Randomness } from '#kernel';
-import { LOG, UnitOfWork } from '#platform';
+import { isDatabaseUnavailable, LeaseLostError, LOG, UnitOfWork } from '#platform';
 import { Addresses, Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
 import { DesiredPeersRepository, type DesiredRow, type Leftover } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
@@ -83,19 +83,24 @@ export class Applying {
       while (provider !== null && (await this.tell(server, provider)));
       this.metrics.applied(serverId, (performance.now() - began) / 1000);
     } catch (error) {
-      if (!(error instanceof DomainError)) throw error;
       await this.note(serverId, error);
     }
   }
 
-  /** Puts the next attempt off, and says why. */
-  async note(serverId: number, error: DomainError): Promise<void> {
+  /**
+   * Puts the next attempt off, and says why. What is no refusal of the server's is a fault of ours that it has brought to light: it is
+   * counted and rests all the same, or it would be tried every second.
+   * @throws what says that the database is away: that is no server's failure
+   */
+  async note(serverId: number, error: unknown): Promise<void> {
+    if (isDatabaseUnavailable(error)) throw error;
     const jitter = 0.8 + (0.4 * this.randomness.bytes(1).readUInt8()) / 255;
-    const kind = String(error.params['kind'] ?? error.code);
-    if (error.code === 'server_not_found') return; // deleted meanwhile: there is nothing to be told any more
+    const kind = kindOf(error);
+    if (kind === 'server_not_found') return; // deleted meanwhile: there is nothing to be told any more
     this.metrics.failed(serverId, kind);
     await this.health.failed(serverId, kind, (failures) => jitter * restSeconds(failures));
-    this.log.warn({ err: error, serverId, kind }, 'a WireGuard server could not be told');
+    const level = error instanceof DomainError ? 'warn' : 'error';
+    this.log[level]({ err: error, serverId, kind }, 'a WireGuard server could not be told');
   }
 
   /** One batch; true when there may be more. */
@@ -132,23 +137,51 @@ export class Applying {
     await this.traffic.dropped(leaving, last);
   }
 
-  /** Puts rows onto a server and notes it; what was deleted meanwhile is taken off again. */
-  async put(server: Server, provider: WireGuardProvider, rows: readonly DesiredRow[]): Promise<void> {
-    if (rows.length === 0) return;
+  /**
+   * Puts rows onto a server and notes it, and answers how many it took; what was deleted meanwhile is taken off again. A peer that
+   * cannot be put by itself holds up no other: what is wrong with it is noted in its row.
+   */
+  async put(server: Server, provider: WireGuardProvider, rows: readonly DesiredRow[]): Promise<number> {
+    if (rows.length === 0) return 0;
     this.uow.assertClosed();
     const presharedKeys = await this.desired.presharedKeys(rows.map(({ id }) => id));
-    const specs = rows.map((row) => ({
-      peerId: row.id,
-      publicKey: row.publicKey,
-      addresses: row.networks,
-      presharedKey: presharedKeys.get(row.id) ?? null,
-      remoteId: row.remoteId,
-    }));
-    if (provider.chooses !== 'everything') await provider.put(specs);
-    else for (const spec of specs) await this.putBack(server, provider, spec);
-    await this.desired.markApplied(rows);
-    const vanished = await this.desired.vanished(server.id, rows);
+    const faults = new Map<number, string>();
+    const put = async (batch: readonly DesiredRow[]): Promise<readonly DesiredRow[]> => {
+      try {
+        const specs = batch.map((row) => specOf(row, presharedKeys.get(row.id) ?? null));
+        if (provider.chooses !== 'everything') await provider.put(specs);
+        else for (const spec of specs) await this.putBack(server, provider, spec);
+        return batch;
+      } catch (error) {
+        if (!isOfOnePeer(error)) throw error;
+        const [first] = batch;
+        if (batch.length === 1 && first !== undefined) {
+          faults.set(first.id, kindOf(error));
+          this.log.debug(
+            { err: error, serverId: server.id, peerId: first.id },
+            'a peer could not be put on its server',
+          );
+          return [];
+        }
+        const half = Math.ceil(batch.length / 2);
+        return [...(await put(batch.slice(0, half))), ...(await put(batch.slice(half)))];
+      }
+    };
+    const isReadable = ({ id }: DesiredRow): boolean => presharedKeys.get(id) !== null;
+    for (const { id } of rows.filter((row) => !isReadable(row))) faults.set(id, 'unreadable_key');
+    const batches = provider.chooses === 'everything' ? rows.map((row) => [row]) : [rows];
+    const taken: DesiredRow[] = [];
+    for (const batch of batches) taken.push(...(await put(batch.filter(isReadable))));
+    await this.desired.markApplied(taken);
+    await this.desired.markFaulty(faults);
+    if (faults.size > 0)
+      this.log.warn(
+        { serverId: server.id, peers: faults.size, kinds: [...new Set(faults.values())] },
+        'peers could not be put on their server, each for a reason of its own',
+      );
+    const vanished = await this.desired.vanished(server.id, taken);
     if (vanished.length > 0) await provider.remove(vanished);
+    return taken.length;
   }
 
   /** Forgets keys that have left; their addresses rest and are free. */
@@ -162,11 +195,7 @@ export class Applying {
   }
 
   /** Opens a peer of a server that makes its own keys. One that somebody deleted there is made anew: its config text changes. */
-  private async putBack(
-    server: Server,
-    provider: WireGuardProvider,
-    spec: Parameters<WireGuardProvider['put']>[0][number],
-  ): Promise<void> {
+  private async putBack(server: Server, provider: WireGuardProvider, spec: Spec): Promise<void> {
     try {
       await provider.put([spec]);
     } catch (error) {
@@ -176,4 +205,25 @@ export class Applying {
       if (material !== undefined) await this.desired.remake(server.id, material);
     }
   }
+}
+
+type Spec = Parameters<WireGuardProvider['put']>[0][number];
+
+function specOf({ id, publicKey, networks, remoteId }: DesiredRow, presharedKey: string | null): Spec {
+  return { peerId: id, publicKey, addresses: networks, presharedKey, remoteId };
+}
+
+/** Refusals of a server that are about the peer that was to be put, and not about the server. */
+const OF_ONE_PEER: ReadonlySet<unknown> = new Set(['grammar', 'request', 'gone', 'not_ours']);
+
+/** Whether a failure may be that of one peer of those that were to be put. What is no refusal at all is a fault of ours, with it. */
+function isOfOnePeer(error: unknown): boolean {
+  if (!(error instanceof DomainError)) return !isDatabaseUnavailable(error) && !(error instanceof LeaseLostError);
+  if (error.code === 'server_unavailable') return false;
+  return error.code !== 'server_refused' || OF_ONE_PEER.has(error.params['kind']);
+}
+
+/** One word for what went wrong. */
+function kindOf(error: unknown): string {
+  return error instanceof DomainError ? String(error.params['kind'] ?? error.code) : 'internal';
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { addSeconds, Clock } from '#kernel';
-import { SecretBox, UnitOfWork } from '#platform';
+import { SecretBox, UnitOfWork, UnreadableSecretError } from '#platform';
 import { Addresses, COOL_DOWN_SECONDS, type PeerMaterial } from '#wireguard';
 import { type Counter } from './counter.js';
 import { networksOf } from './peer.js';
@@ -35,6 +35,8 @@ export interface ServerFigures {
   readonly active: number;
   readonly suspended: number;
   readonly unapplied: number;
+  /** How many its server cannot be told of, each for a reason of its own. */
+  readonly faulty: number;
   readonly leftovers: number;
   /** How many of its peers were made since a given time. */
   readonly recent: number;
@@ -99,9 +101,13 @@ export class DesiredPeersRepository {
     return (await this.query(`SELECT ${COLUMNS} FROM vpn_peers WHERE id = $1`, [id])).map(toDesired);
   }
 
-  /** The rows of a server that it was not told of in their latest form, oldest first. */
+  /**
+   * The rows of a server that it was not told of in their latest form, oldest first, without those that it could not be told of in
+   * that form.
+   */
   async unapplied(serverId: number, limit: number): Promise<readonly DesiredRow[]> {
-    const text = `SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1 AND applied_gen <> desired_gen ORDER BY id LIMIT $2`;
+    const text = `SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1 AND applied_gen <> desired_gen AND fault IS NULL
+      ORDER BY id LIMIT $2`;
     return (await this.query(text, [serverId, limit])).map(toDesired);
   }
 
@@ -110,7 +116,7 @@ export class DesiredPeersRepository {
     const rows = await this.uow.manager.query<{ id: number }[]>(
       `SELECT s.id FROM vpn_servers s
        WHERE s.applies AND s.status <> 'disabled' AND (
-         EXISTS (SELECT 1 FROM vpn_peers p WHERE p.server_id = s.id AND p.applied_gen <> p.desired_gen)
+         EXISTS (SELECT 1 FROM vpn_peers p WHERE p.server_id = s.id AND p.applied_gen <> p.desired_gen AND p.fault IS NULL)
          OR EXISTS (SELECT 1 FROM vpn_peer_leftovers l WHERE l.server_id = s.id))
        ORDER BY s.id`,
     );
@@ -126,13 +132,23 @@ export class DesiredPeersRepository {
     return row?.count ?? 0;
   }
 
-  /** The preshared keys of those peers that have one. */
-  async presharedKeys(ids: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  /** The preshared keys of those peers that have one; null where no key of ours opens it. */
+  async presharedKeys(ids: readonly number[]): Promise<ReadonlyMap<number, string | null>> {
     const rows = await this.uow.manager.query<{ id: number; sealed: string }[]>(
       `SELECT id, wg_preshared_key AS sealed FROM vpn_peers WHERE id = ANY($1) AND wg_preshared_key IS NOT NULL`,
       [ids],
     );
-    return new Map(rows.map(({ id, sealed }) => [id, this.box.open(sealed)]));
+    return new Map(rows.map(({ id, sealed }) => [id, this.read(sealed)]));
+  }
+
+  /** Notes why a server cannot be told of these peers, each by itself. */
+  async markFaulty(faults: ReadonlyMap<number, string>): Promise<void> {
+    if (faults.size === 0) return;
+    await this.uow.manager.query(
+      `UPDATE vpn_peers p SET fault = found.fault FROM unnest($1::int[], $2::text[]) AS found (id, fault)
+       WHERE p.id = found.id AND p.fault IS DISTINCT FROM found.fault`,
+      [[...faults.keys()], [...faults.values()].map((fault) => fault.slice(0, 32))],
+    );
   }
 
   /**
@@ -144,9 +160,11 @@ export class DesiredPeersRepository {
     await this.uow.manager.query(
       `UPDATE vpn_peers p SET
          applied_gen = CASE WHEN p.desired_gen = told.gen THEN told.gen ELSE p.desired_gen - 1 END,
-         status = CASE WHEN p.desired_gen = told.gen AND p.status = 'pending' THEN 'active' ELSE p.status END
+         status = CASE WHEN p.desired_gen = told.gen AND p.status = 'pending' THEN 'active' ELSE p.status END,
+         fault = NULL
        FROM unnest($1::int[], $2::int[]) AS told (id, gen)
-       WHERE p.id = told.id AND (p.desired_gen <> told.gen OR p.applied_gen <> told.gen OR p.status = 'pending')`,
+       WHERE p.id = told.id AND (p.desired_gen <> told.gen OR p.applied_gen <> told.gen OR p.status = 'pending'
+         OR p.fault IS NOT NULL)`,
       [rows.map(({ id }) => id), rows.map(({ generation }) => generation)],
     );
   }
@@ -290,6 +308,15 @@ export class DesiredPeersRepository {
     return this.uow.manager.query<ServerFigures[]>(FIGURES, [since, now]);
   }
 
+  private read(sealed: string): string | null {
+    try {
+      return this.box.open(sealed);
+    } catch (error) {
+      if (error instanceof UnreadableSecretError) return null;
+      throw error;
+    }
+  }
+
   private query(text: string, values: readonly unknown[]): Promise<Row[]> {
     return this.uow.manager.query<Row[]>(text, [...values]);
   }
@@ -319,7 +346,7 @@ const DUE_LEFTOVERS = `SELECT * FROM (${LEFTOVERS}) AS known WHERE is_due LIMIT 
 const FIGURES = `
   SELECT s.id AS "serverId", (2 ^ (32 - masklen(s.subnet)) - 3)::int AS addresses,
     COALESCE(p.pending, 0) AS pending, COALESCE(p.active, 0) AS active, COALESCE(p.suspended, 0) AS suspended,
-    COALESCE(p.unapplied, 0) AS unapplied, COALESCE(p.recent, 0) AS recent, COALESCE(l.leftovers, 0) AS leftovers,
+    COALESCE(p.unapplied, 0) AS unapplied, COALESCE(p.faulty, 0) AS faulty, COALESCE(p.recent, 0) AS recent, COALESCE(l.leftovers, 0) AS leftovers,
     COALESCE(h.failures, 0) AS failures, COALESCE(h.strangers, 0) AS strangers, h.held_removals AS "heldRemovals",
     extract(epoch FROM $2::timestamptz - h.swept_at)::float AS "sweptSecondsAgo"
   FROM vpn_servers s
@@ -328,6 +355,7 @@ const FIGURES = `
       count(*) FILTER (WHERE status = 'active')::int AS active,
       count(*) FILTER (WHERE status = 'suspended')::int AS suspended,
       count(*) FILTER (WHERE applied_gen <> desired_gen)::int AS unapplied,
+      count(*) FILTER (WHERE fault IS NOT NULL)::int AS faulty,
       count(*) FILTER (WHERE created_at > $1)::int AS recent
     FROM vpn_peers GROUP BY server_id) p ON p.server_id = s.id
   LEFT JOIN (SELECT server_id, count(*)::int AS leftovers FROM vpn_peer_leftovers GROUP BY server_id) l

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Randomness } from '#kernel';
-import { SecretBox } from '#platform';
+import { DomainError, Randomness } from '#kernel';
+import { SecretBox, UnreadableSecretError } from '#platform';
 import { publicKeyOf } from '#wireguard';
 import { type NewPeer, type Peer } from './peer.js';
 import { type Origin, privateKeyOf } from './peer-origins.service.js';
@@ -39,22 +39,30 @@ export class PeerKeys {
 
   /**
    * Opens a peer's secrets. A private key must be the other half of the row's public key, or it is not this peer's.
-   * @throws DomainError peer_not_found
+   * @throws DomainError peer_not_found | peer_key_unreadable (no key of ours opens them: the device is to be added again)
    */
   async open(peer: Peer): Promise<PeerSecrets> {
     const sealed = await this.repository.keyColumns(peer.id);
-    const privateKey = sealed.sealedPrivateKey === null ? null : this.box.open(sealed.sealedPrivateKey);
-    const presharedKey = sealed.sealedPresharedKey === null ? null : this.box.open(sealed.sealedPresharedKey);
+    const privateKey = sealed.sealedPrivateKey === null ? null : this.read(sealed.sealedPrivateKey);
+    const presharedKey = sealed.sealedPresharedKey === null ? null : this.read(sealed.sealedPresharedKey);
     if (privateKey !== null && publicKeyOf(privateKey) !== peer.publicKey) {
       throw new Error(`The sealed private key of peer ${peer.id} is not the half of its public key`);
     }
     return { privateKey, presharedKey };
   }
 
-  /** A peer as it was first answered. @throws DomainError peer_not_found */
+  /** A peer as it was first answered. @throws DomainError peer_not_found | peer_key_unreadable */
   async asNew(peer: Peer): Promise<NewPeer> {
     const { privateKey } = await this.open(peer);
     return { id: peer.id, peer, privateKey };
+  }
+
+  private read(sealed: string): string {
+    try {
+      return this.box.open(sealed);
+    } catch (cause) {
+      throw cause instanceof UnreadableSecretError ? new DomainError('peer_key_unreadable', { cause }) : cause;
+    }
   }
 
   private presharedKeyOf(origin: Origin): string | null {

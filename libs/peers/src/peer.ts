@@ -6,7 +6,7 @@ export const PEER_STATUSES = ['pending', 'active', 'suspended', 'removing'] as c
 export type PeerStatus = (typeof PEER_STATUSES)[number];
 
 /** Why a peer is suspended: its owner has no access now, or has used up the traffic of his period. */
-export const SUSPENDED_REASONS = ['no_access', 'traffic_exhausted'] as const;
+export const SUSPENDED_REASONS = ['no_access', 'traffic_exhausted', 'device_limit'] as const;
 export type SuspendedReason = (typeof SUSPENDED_REASONS)[number];
 
 /** A user's device, as a peer of one WireGuard server. */

@@ -140,6 +140,11 @@ const used = ({ pending, active, suspended, leftovers }: ServerFigures): number 
 
 const GAUGES: readonly (readonly [name: string, help: string, valueOf: ValueOf])[] = [
   ['vpn_peers_unapplied', 'Peers whose latest change a server was not told yet', ({ unapplied }) => unapplied],
+  [
+    'vpn_peers_faulty',
+    'Peers that their server cannot be told of, each for a reason of its own: more than 0 is an alert',
+    ({ faulty }) => faulty,
+  ],
   ['vpn_peer_leftovers', 'Keys that are to leave a server and have not been seen to', ({ leftovers }) => leftovers],
   ['vpn_pool_addresses', 'Addresses a server has for peers', ({ addresses }) => addresses],
   ['vpn_pool_used', 'Addresses that peers have', used],

@@ -5,7 +5,9 @@ import { SubscriptionsModule } from '#subscriptions';
 import { WireGuardModule } from '#wireguard';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
+import { DepartedKeyEntity } from './departed-key.entity.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
+import { ForeignKeyEntity } from './foreign-key.entity.js';
 import { PeerAudit } from './peer-audit.service.js';
 import { Enforcement } from './enforcement.service.js';
 import { InvariantsRepository } from './invariants.repository.js';
@@ -28,7 +30,14 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
 
 @Module({
   imports: [
-    TypeOrmModule.forFeature([VpnPeerEntity, PeerLeftoverEntity, TrafficDayEntity, TrafficPeriodEntity]),
+    TypeOrmModule.forFeature([
+      VpnPeerEntity,
+      PeerLeftoverEntity,
+      DepartedKeyEntity,
+      ForeignKeyEntity,
+      TrafficDayEntity,
+      TrafficPeriodEntity,
+    ]),
     AuthModule,
     SubscriptionsModule,
     WireGuardModule,

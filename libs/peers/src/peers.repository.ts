@@ -86,7 +86,7 @@ const FOLLOW = `
     FOR NO KEY UPDATE OF p
   )
   UPDATE vpn_peers p SET
-    status = (CASE WHEN reason IS NOT NULL THEN 'suspended' WHEN applies THEN 'pending' ELSE 'active' END)::peerstatus,
+    fault = NULL, status = (CASE WHEN reason IS NOT NULL THEN 'suspended' WHEN applies THEN 'pending' ELSE 'active' END)::peerstatus,
     suspended_reason = reason,
     suspended_at = CASE WHEN reason IS NOT NULL THEN $3::timestamptz END,
     desired_gen = p.desired_gen + step,
@@ -194,7 +194,7 @@ export class PeersRepository {
   /** Counts a change of what a server is to hold for a peer; the server is told of it, or, where nobody tells it, it counts as told. */
   async changed(server: Server, id: number): Promise<void> {
     await this.uow.manager.query(
-      `UPDATE vpn_peers SET desired_gen = desired_gen + 1, applied_gen = CASE WHEN $2 THEN applied_gen ELSE desired_gen + 1 END,
+      `UPDATE vpn_peers SET fault = NULL, desired_gen = desired_gen + 1, applied_gen = CASE WHEN $2 THEN applied_gen ELSE desired_gen + 1 END,
          status = CASE WHEN status NOT IN ('pending', 'active') THEN status WHEN $2 THEN 'pending' ELSE 'active' END
        WHERE id = $1`,
       [id, server.applies],

@@ -92,7 +92,6 @@ export class Reconciliation {
         this.log.warn({ err: error, serverId }, 'a sweep was given up: another instance may be at it');
         return null;
       }
-      if (!(error instanceof DomainError)) throw error;
       await this.applying.note(serverId, error);
       return null;
     }
@@ -141,7 +140,7 @@ export class Reconciliation {
       );
     }
     lease.assertHeld();
-    await this.applying.put(server, provider, found.toPut);
+    const put = await this.applying.put(server, provider, found.toPut);
     const putNow = new Set(found.toPut);
     const confirmed = desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld));
     await this.uow.run(() => this.desired.markApplied(confirmed));
@@ -149,8 +148,8 @@ export class Reconciliation {
 
     const report = {
       serverId: server.id,
-      live: live.length + found.toPut.length - (isHeld ? 0 : toRemove.length),
-      put: found.toPut.length,
+      live: live.length + put - (isHeld ? 0 : toRemove.length),
+      put,
       suspended: isHeld ? 0 : found.toSuspend.length,
       removed: isHeld ? 0 : toRemove.length,
       strangers: found.strangers.length - strangers.length,

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { Accounts, type Principal, type User } from '#auth';
-import { DomainError } from '#kernel';
-import { SYSTEM } from '#platform';
+import { DomainError, SystemRandomness } from '#kernel';
+import { Metrics, SecretBox, SYSTEM } from '#platform';
 import { Subscriptions } from '#subscriptions';
 import {
   generateKeyPair,
@@ -17,7 +18,9 @@ import { Dice } from '../../../test/support/dice.js';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
+import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { type NewPeer } from './peer.js';
+import { PeerConfigs } from './peer-configs.service.js';
 import { PeersModule } from './peers.module.js';
 import { type PeerDraft, Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
@@ -208,6 +211,63 @@ describe('a server that we apply to', () => {
     await data.query('UPDATE vpn_servers SET applies = true');
     expect((await peers.get(by, peer.id)).status).toBe('active');
     expect(await freeSince(deleted.address)).not.toBeNull();
+  });
+
+  it('is told of all others when the preshared key of one opens with no key (C8)', async () => {
+    const data = open.rooms.get(DataSource);
+    const by = await subscriber();
+    const made = [];
+    for (let index = 0; index < 4; index++) made.push((await create(by)).peer);
+    const [bad, ...good] = made;
+    const sealed = new SecretBox([randomBytes(32).toString('base64url') + '='], new SystemRandomness(), open.clock);
+    const text = sealed.seal(generateKeyPair().privateKey);
+    await data.query('UPDATE vpn_peers SET wg_preshared_key = $2, wg_private_key = $2 WHERE id = $1', [bad?.id, text]);
+    host.wg.peers.clear();
+    await sweep();
+    expect(keysOnHost()).toEqual(good.map(({ publicKey }) => publicKey).sort());
+    expect(await open.rooms.get(ServerHealthRepository).find(FIRST)).toMatchObject({ failures: 0 });
+    const registry = open.rooms.get(Metrics).registry;
+    expect(await registry.metrics()).toContain('vpn_peers_faulty{server="1"} 1');
+    await expect(open.rooms.get(PeerConfigs).of(by, bad?.id ?? 0)).rejects.toMatchObject({
+      code: 'peer_key_unreadable',
+    });
+    const next = await peers.rotate(by, bad?.id ?? 0, undefined);
+    expect(next.peer.status).toBe('active');
+    expect(await registry.metrics()).toContain('vpn_peers_faulty{server="1"} 0');
+  });
+
+  it('takes what it can of peers of which each could be refused (C8)', async () => {
+    const data = open.rooms.get(DataSource);
+    const by = await subscriber();
+    const made = [];
+    for (let index = 0; index < 5; index++) made.push((await create(by)).peer);
+    const bad = made.filter((_, index) => index % 2 === 0);
+    await data.query(`UPDATE vpn_peers SET wg_public_key = 'no key ' || id WHERE id = ANY($1)`, [
+      bad.map(({ id }) => id),
+    ]);
+    host.wg.peers.clear();
+    await sweep();
+    const good = made.filter((peer) => !bad.includes(peer));
+    expect(keysOnHost()).toEqual(good.map(({ publicKey }) => publicKey).sort());
+    expect(await applying.applyAll()).toBe(0); // only the sweep tries them again
+  });
+
+  it('has failed when a sweep of it ends in anything unforeseen, and holds up no other (C8, D4)', async () => {
+    await create(await subscriber());
+    const broken = jest
+      .spyOn(open.rooms.get(DesiredPeersRepository), 'ofServer')
+      .mockRejectedValue(new Error('unforeseen'));
+    try {
+      await expect(reconciliation.sweepDue()).resolves.toEqual([]);
+      expect(await open.rooms.get(ServerHealthRepository).find(FIRST)).toMatchObject({
+        failures: 1,
+        failure: 'internal',
+      });
+      await expect(reconciliation.sweepDue()).resolves.toEqual([]); // it rests
+      expect(broken).toHaveBeenCalledTimes(1);
+    } finally {
+      broken.mockRestore();
+    }
   });
 
   it('that was deleted meanwhile is nothing to worry about', async () => {

@@ -24,11 +24,14 @@ export class ServerExport {
     return renderServerConfig({
       privateKey: await this.servers.privateKey(serverId),
       listenPort: Number(server.endpoint.slice(server.endpoint.lastIndexOf(':') + 1)),
-      peers: peers.map((peer) => ({
-        publicKey: peer.publicKey,
-        presharedKey: presharedKeys.get(peer.id) ?? null,
-        allowedIps: networksOf(peer),
-      })),
+      // One whose preshared key cannot be read could not connect without it either.
+      peers: peers
+        .filter(({ id }) => presharedKeys.get(id) !== null)
+        .map((peer) => ({
+          publicKey: peer.publicKey,
+          presharedKey: presharedKeys.get(peer.id) ?? null,
+          allowedIps: networksOf(peer),
+        })),
     });
   }
 }

@@ -3,7 +3,7 @@ import { DataSource } from 'typeorm';
 import { Accounts, type Principal, type User } from '#auth';
 import { DAY_MS } from '#kernel';
 import { Subscriptions } from '#subscriptions';
-import { SYSTEM } from '#platform';
+import { SYSTEM, UnitOfWork } from '#platform';
 import { HostProvider, Providers, Servers } from '#wireguard';
 import { FakeWgHost } from '../../../test/fakes/wg-host.js';
 import { type OpenRooms, openRooms } from '../../../test/support/rooms.js';
@@ -184,6 +184,38 @@ describe('whoever has used up the traffic of his period', () => {
     ]);
     await enforce();
     expect(await standing(by, peer)).toBe('active');
+  });
+
+  it('is back when a period begins that its store renewed before the old one was over, whatever else comes (C1)', async () => {
+    const by = await subscriber({ days: 60 });
+    const peer = await device(by);
+    const startedAt = open.clock.now();
+    await data.query('UPDATE user_tariffs SET period_started_at = $2, next_period_at = $3 WHERE user_id = $1', [
+      by.user.id,
+      startedAt,
+      new Date(startedAt.getTime() + 30 * DAY_MS),
+    ]);
+    await move(peer, GIGABYTE);
+    open.clock.advance({ days: 29, hours: 23 });
+    await enforce();
+    expect(await standing(by, peer)).toBe('traffic_exhausted');
+    open.clock.advance({ hours: 1 });
+    await enforce();
+    expect([await standing(by, peer), await usedBy(by)]).toEqual(['active', 0]);
+  });
+
+  it('is back when a period begins that was paid for by hand before the old one was over (C1)', async () => {
+    const by = await user();
+    const tariffId = await sell(by.user.id);
+    const peer = await device(by);
+    await move(peer, GIGABYTE);
+    await open.rooms.get(UnitOfWork).run(() => open.rooms.get(Subscriptions).grantPaid(by.user.id, tariffId));
+    open.clock.advance({ days: 29, hours: 23 });
+    await enforce();
+    expect(await standing(by, peer)).toBe('traffic_exhausted');
+    open.clock.advance({ hours: 1 });
+    await enforce();
+    expect([await standing(by, peer), await usedBy(by)]).toEqual(['active', 0]);
   });
 
   it('is back at once with a better tariff, which has its own traffic', async () => {

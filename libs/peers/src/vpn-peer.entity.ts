@@ -11,7 +11,8 @@ const BYTES = { from: (text: string | null) => (text === null ? null : Number(te
 @Index('vpn_peers_user_id_id', ['userId', 'id'])
 @Index('vpn_peers_unapplied', ['serverId', 'id'], { where: 'applied_gen <> desired_gen' })
 @Index('vpn_peers_suspended_at', ['suspendedAt'], { where: `status = 'suspended'` })
-@Check('vpn_peers_suspended_reason', `suspended_reason IN ('no_access', 'traffic_exhausted')`)
+@Index('vpn_peers_fault', ['serverId', 'id'], { where: 'fault IS NOT NULL' })
+@Check('vpn_peers_suspended_reason', `suspended_reason IN ('no_access', 'traffic_exhausted', 'device_limit')`)
 export class VpnPeerEntity implements Peer {
   @PrimaryGeneratedColumn('identity', { generatedIdentity: 'BY DEFAULT', primaryKeyConstraintName: 'vpn_peers_pkey' })
   id: number;
@@ -65,6 +66,14 @@ export class VpnPeerEntity implements Peer {
   /** ... and which of them it holds: unequal means there is work. */
   @Column('integer', { name: 'applied_gen', default: 0 })
   appliedGeneration: number;
+
+  /** Why its server cannot be told of this one peer; null: nothing is known against it. Only the sweep tries such a one again. */
+  @Column('varchar', { length: 32, nullable: true })
+  fault: string | null;
+
+  /** When its owner last chose it to be among those that the tariff's limit lets in. */
+  @Column('timestamptz', { name: 'chosen_at', nullable: true })
+  chosenAt: Date | null;
 
   @Column('timestamptz', { name: 'suspended_at', nullable: true })
   suspendedAt: Date | null;

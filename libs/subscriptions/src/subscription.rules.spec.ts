@@ -31,6 +31,7 @@ function subscription(
     startedAt: addDays(NOW, -20),
     endedAt: accessUntil,
     periodStartedAt: null,
+    nextPeriodAt: null,
     state: 'active',
     source: 'admin',
     autoRenewing: false,
@@ -141,6 +142,16 @@ describe('the period that traffic is counted in', () => {
     const renewed = { ...begun(30, addDays(NOW, 61)), periodStartedAt: addDays(NOW, 31) };
     expect(periodAt(renewed, addDays(NOW, 60))).toEqual({ startedAt: addDays(NOW, 31), endsAt: addDays(NOW, 61) });
     expect(entitlementOf([renewed], addDays(NOW, 60))?.period.startedAt).toEqual(addDays(NOW, 31));
+  });
+
+  it('is the next one from its own start on, though its renewal came before (C1)', () => {
+    const renewed = {
+      ...begun(30, addDays(NOW, 60)),
+      periodStartedAt: NOW,
+      nextPeriodAt: addDays(NOW, 30),
+    };
+    expect(periodAt(renewed, addDays(NOW, 29))).toEqual({ startedAt: NOW, endsAt: addDays(NOW, 30) });
+    expect(periodAt(renewed, addDays(NOW, 30))).toEqual({ startedAt: addDays(NOW, 30), endsAt: addDays(NOW, 60) });
   });
 
   it('is the one that an instant is in, and they follow each other without a gap', () => {

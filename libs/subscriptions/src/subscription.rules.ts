@@ -46,12 +46,14 @@ export function entitlementOf(subscriptions: readonly Subscription[], at: Date):
 }
 
 /**
- * The period that an instant after the start is in. What a store renews runs from the last renewal to the end of access; all else
+ * The period that an instant after the start is in. What a store renews runs from the last renewal to the next one, if that is known
+ * already, or to the end of access; all else
  * runs in blocks of the tariff's duration from the start, in the middle of a day if it began there.
  */
 export function periodAt(subscription: Subscription, at: Date): Period {
-  const { startedAt, accessUntil, periodStartedAt, tariff } = subscription;
-  if (periodStartedAt !== null) return { startedAt: periodStartedAt, endsAt: accessUntil };
+  const { startedAt, accessUntil, periodStartedAt, nextPeriodAt, tariff } = subscription;
+  if (nextPeriodAt !== null && nextPeriodAt <= at) return { startedAt: nextPeriodAt, endsAt: accessUntil };
+  if (periodStartedAt !== null) return { startedAt: periodStartedAt, endsAt: nextPeriodAt ?? accessUntil };
   const days = tariff.durationDays === 0 ? LIFETIME_PERIOD_DAYS : tariff.durationDays;
   const blocks = Math.max(0, Math.floor((at.getTime() - startedAt.getTime()) / (days * DAY_MS)));
   const end = addDays(startedAt, (blocks + 1) * days);

@@ -39,6 +39,8 @@ export interface Subscription {
   readonly accessUntil: Date | null;
   /** When a store last renewed it; null where nobody says so, and periods are counted from the start. */
   readonly periodStartedAt: Date | null;
+  /** When a renewal of a store begins that came before the running period was over; null: none did. */
+  readonly nextPeriodAt: Date | null;
   readonly state: SubscriptionState;
   readonly source: SubscriptionSource;
   readonly autoRenewing: boolean;

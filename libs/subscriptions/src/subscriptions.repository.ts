@@ -23,6 +23,7 @@ export interface StoreStanding {
   readonly startedAt: Date;
   /** When the period that is paid for began: traffic is counted from there. */
   readonly periodStartedAt: Date | null;
+  readonly nextPeriodAt: Date | null;
   readonly endedAt: Date | null;
   /** Until when it grants access, if its state does: the end, or later by grace. Null = for life. */
   readonly accessUntil: Date | null;
@@ -60,6 +61,7 @@ interface SubscriptionRow {
   ended_at: Date | null;
   access_until: Date | null;
   period_started_at: Date | null;
+  next_period_at: Date | null;
   state: SubscriptionState;
   source: SubscriptionSource;
   auto_renewing: boolean;
@@ -74,7 +76,7 @@ interface SubscriptionRow {
 }
 
 const SELECT = `
-  SELECT s.id, s.user_id, s.started_at, s.ended_at, s.access_until, s.period_started_at, s.state, s.source,
+  SELECT s.id, s.user_id, s.started_at, s.ended_at, s.access_until, s.period_started_at, s.next_period_at, s.state, s.source,
          s.auto_renewing, s.is_trial, t.id AS tariff_id, t.name AS tariff_name, t.duration_days, t.price, t.rank,
          t.device_limit, t.traffic_limit_gb
   FROM user_tariffs s
@@ -145,6 +147,7 @@ export class SubscriptionsRepository {
       state: row.state,
       startedAt: row.startedAt,
       periodStartedAt: row.periodStartedAt,
+      nextPeriodAt: row.nextPeriodAt,
       endedAt: row.endedAt,
       accessUntil: row.accessUntil,
       graceUntil: row.graceUntil,
@@ -186,6 +189,7 @@ function toSubscription(row: SubscriptionRow): Subscription {
     endedAt: row.ended_at,
     accessUntil: row.access_until,
     periodStartedAt: row.period_started_at,
+    nextPeriodAt: row.next_period_at,
     state: row.state,
     source: row.source,
     autoRenewing: row.auto_renewing,

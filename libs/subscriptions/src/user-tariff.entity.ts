@@ -57,6 +57,10 @@ export class UserTariffEntity {
   @Column('timestamptz', { name: 'period_started_at', nullable: true })
   periodStartedAt: Date | null;
 
+  /** When a store's renewal begins that came before the running period was over. */
+  @Column('timestamptz', { name: 'next_period_at', nullable: true })
+  nextPeriodAt: Date | null;
+
   @Column('varchar', { length: 16 })
   state: SubscriptionState;
 

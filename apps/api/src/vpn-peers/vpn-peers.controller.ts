@@ -85,7 +85,7 @@ export class VpnPeersController {
     access: 'user',
     summary: "The config of the caller's newest device",
     answer: PeerConfigOut,
-    errors: ['no_active_subscription', 'traffic_exhausted', 'no_peer_for_user'],
+    errors: ['no_active_subscription', 'traffic_exhausted', 'no_peer_for_user', 'peer_key_unreadable'],
   })
   async getMyConfig(@Caller() caller: Principal): Promise<PeerConfigOut> {
     return { wg_quick: await this.configs.newest(caller) };
@@ -179,7 +179,7 @@ export class VpnPeersController {
     access: 'user',
     summary: 'The config of a device',
     answer: PeerConfigOut,
-    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted'],
+    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted', 'peer_key_unreadable'],
   })
   async getPeerConfig(@Caller() caller: Principal, @PathId() id: number): Promise<PeerConfigOut> {
     return { wg_quick: await this.configs.of(caller, id) };
@@ -195,6 +195,7 @@ export class VpnPeersController {
       ...OF_ONE,
       'no_active_subscription',
       'traffic_exhausted',
+      'peer_key_unreadable',
       'private_key_not_held',
       'config_too_long_for_qr',
     ],

@@ -68,6 +68,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   no_peer_for_user: 'You have not added a device yet',
   device_limit_reached: 'Your plan allows {limit} devices. Remove one to add another.',
   public_key_taken: 'This key is already in use',
+  peer_key_unreadable: 'The keys of this device cannot be read any more: add the device again, or change its key',
   private_key_not_held: 'Only the device itself has the private key, so a QR code would not connect',
   config_too_long_for_qr: 'The list of networks is too long for a QR code. Use the config file.',
   address_taken: 'This address is already in use',
