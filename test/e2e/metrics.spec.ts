@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MetricsServer } from '#platform';
 import { type Account, expectOk, TestApi } from '../support/api.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 const TOKEN = 'h7Wq2nXt9KzV4mRb8YcD5sJe';
 
@@ -47,6 +48,28 @@ describe('the metrics', () => {
     const base = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
     expect((await scrape(`${base}/metrics`)).text).toContain('vpn_peers{');
     expect(await scrape(`${base}/auth/me`)).toMatchObject({ status: 404 });
+  });
+
+  it('that need no database are served while it is away, and the others are counted (F13)', async () => {
+    const server = new URL(api.database.url);
+    const proxy = await TcpProxy.to(server.hostname, Number(server.port || 5432));
+    const own = await TestApi.start({
+      environment: { METRICS_TOKEN: TOKEN },
+      databaseUrl: (direct) => Object.assign(new URL(direct), { host: `127.0.0.1:${proxy.port}` }).href,
+      logLines: [],
+    });
+    expect((await scrape(`${own.url}/metrics`, `Bearer ${TOKEN}`)).text).toContain('vpn_metrics_missing 0\n');
+    proxy.cut();
+    const { status, text } = await scrape(`${own.url}/metrics`, `Bearer ${TOKEN}`);
+    expect(status).toBe(200);
+    expect(text).toContain('process_resident_memory_bytes');
+    expect(text).toContain('vpn_database_connections{state="awaited"} 0\n');
+    expect(text).not.toContain('vpn_peers{');
+    expect(text).toMatch(/^vpn_metrics_missing [1-9]/m);
+    proxy.mend();
+    expect((await scrape(`${own.url}/metrics`, `Bearer ${TOKEN}`)).text).toContain('vpn_metrics_missing 0\n');
+    await own.stop();
+    proxy.close();
   });
 
   it('are not there unless they are asked for', async () => {

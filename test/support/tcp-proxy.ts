@@ -30,6 +30,14 @@ export class TcpProxy {
     this.open = true;
   }
 
+  /** Keeps every connection open and carries nothing any more, as a network that loses all packets. */
+  swallow(): void {
+    for (const socket of this.sockets) {
+      socket.unpipe();
+      socket.resume();
+    }
+  }
+
   close(): void {
     this.cut();
     this.server.close();

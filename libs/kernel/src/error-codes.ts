@@ -40,6 +40,7 @@ export const ERRORS = {
   too_many_requests: { kind: 'too_many_requests', detail: 'Too many requests' },
   database_unavailable: { kind: 'unavailable', detail: 'Service temporarily unavailable' },
   overloaded: { kind: 'unavailable', detail: 'Server is busy, try again later' },
+  outcome_unknown: { kind: 'unavailable', detail: 'outcome_unknown' },
   internal_error: { kind: 'internal', detail: 'Internal server error' },
 
   // who is calling

@@ -24,7 +24,7 @@ export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
 export { BatchedRead } from './database/batched-read.js';
 export { DatabaseClock } from './database/database-clock.js';
 export { DatabaseHealth } from './database/database-health.js';
-export { isDatabaseUnavailable, refuseOn } from './database/database-faults.js';
+export { isDatabaseUnavailable, isOutcomeUnknown, refuseOn } from './database/database-faults.js';
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 export { type Lease, LeaseLostError, Leases } from './database/leases.service.js';
 export { migrate } from './database/migrate.js';

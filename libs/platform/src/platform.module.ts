@@ -9,6 +9,7 @@ import { Settings } from './config/settings.js';
 import { ShiftedClock } from './config/shifted-clock.js';
 import { SecretBox } from './crypto/secret-box.js';
 import { DatabaseClock } from './database/database-clock.js';
+import { DatabaseMetrics } from './database/database.metrics.js';
 import { DatabaseModule } from './database/database.module.js';
 import { LeaseEntity } from './database/lease.entity.js';
 import { LeasesRepository } from './database/leases.repository.js';
@@ -74,6 +75,7 @@ export class PlatformModule {
         Outbox,
         OutboxRepository,
         OutboxMetrics,
+        DatabaseMetrics,
         SmtpConnection,
         Mail,
         Metrics,

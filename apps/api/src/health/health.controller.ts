@@ -59,7 +59,7 @@ export class HealthController {
   @Get('health/ready')
   @Operation({
     access: 'public',
-    summary: 'Whether it can serve: database reachable, migrations applied',
+    summary: 'Whether it can serve: database reachable and taking writes, migrations applied',
     answer: HealthOut,
     needsDatabase: false,
   })
@@ -75,6 +75,6 @@ export class HealthController {
     if (this.shutdown.hasBegun) return ['shutting_down'];
     const health = await this.database.check();
     if (health === 'ok') return [];
-    return [health === 'unreachable' ? 'database' : 'migrations'];
+    return [health === 'migrations_missing' ? 'migrations' : 'database'];
   }
 }

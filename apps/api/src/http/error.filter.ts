@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject,
 import { type FastifyReply } from 'fastify';
 import { type Logger } from 'pino';
 import { DomainError, type ErrorCode, type ErrorKind, ERRORS } from '#kernel';
-import { chooseLocale, isDatabaseUnavailable, LOG, messageFor } from '#platform';
+import { chooseLocale, isDatabaseUnavailable, isOutcomeUnknown, LOG, messageFor } from '#platform';
 import { type ApiRequest } from './request.js';
 
 export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
@@ -83,5 +83,6 @@ function asDomainError(thrown: unknown): DomainError {
     if (code !== undefined) return new DomainError(code, { cause: thrown });
   }
   const cause = thrown ?? new Error('nothing was thrown');
+  if (isOutcomeUnknown(thrown)) return new DomainError('outcome_unknown', { cause });
   return new DomainError(isDatabaseUnavailable(thrown) ? 'database_unavailable' : 'internal_error', { cause });
 }

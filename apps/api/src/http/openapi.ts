@@ -13,7 +13,14 @@ A trailing slash is accepted everywhere; every success is 200.
 
 **Repeated requests.** A network that fails leaves open whether a request was carried out, and proxies repeat GET, PUT and DELETE by
 themselves when a kept connection breaks. A POST is repeated with the same \`Idempotency-Key\`: it creates nothing twice. A PUT may be
-repeated as it is. A DELETE that is answered with 404 after an attempt without an answer has worked: what was to go is gone.`;
+repeated as it is. A DELETE that is answered with 404 after an attempt without an answer has worked: what was to go is gone.
+
+**503.** \`database_unavailable\`: nothing was done; try again after \`Retry-After\` seconds. \`outcome_unknown\`: it may have been done or
+not, and is repeated in the same way; registering again is then refused as \`email_already_registered\`, \`iap_verify\` answers
+\`already_verified\`.`;
+
+/** How any request that writes can end when the database cannot say whether it did. */
+const OF_EVERY_WRITE: readonly ErrorCode[] = ['outcome_unknown'];
 
 /** The document that clients are generated from. An operation is called what its method is called. */
 export function describeApi(app: INestApplication): OpenAPIObject {
@@ -44,6 +51,7 @@ export function describeApi(app: INestApplication): OpenAPIObject {
     for (const method of METHODS) {
       const operation = item[method];
       if (operation?.requestBody !== undefined) addRefusals(operation.responses, OF_EVERY_BODY);
+      if (operation !== undefined && method !== 'get') addRefusals(operation.responses, OF_EVERY_WRITE);
     }
   }
   return { ...document, components: { ...document.components, examples: refusalExamples(document) } };

@@ -1,16 +1,24 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule, type TypeOrmModuleOptions } from '@nestjs/typeorm';
+import pg from 'pg';
 import { DatabaseHealth } from './database-health.js';
+import { isDatabaseUnavailable, isRefusedConnection } from './database-faults.js';
+import { GuardedPool, STATEMENT_LIMIT_MS } from './guarded-pool.js';
 import { PreparedQueries } from './prepared-queries.js';
 import { UnitOfWork } from './unit-of-work.js';
 
-/** How long a statement may run, wait for a lock, or leave a transaction idle, before PostgreSQL ends it. */
+/**
+ * How long a connection may take to be had, a statement to run or to wait for a lock, and a transaction to be idle, before PostgreSQL
+ * or the pool ends it. What a server that says nothing is allowed is the guarded connection's to say.
+ */
 const LIMITS = {
   connectionTimeoutMillis: 5000,
   idleTimeoutMillis: 30_000,
-  statement_timeout: 5000,
+  statement_timeout: STATEMENT_LIMIT_MS,
   lock_timeout: 2000,
   idle_in_transaction_session_timeout: 10_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
 };
 
 export interface DatabaseOptions {
@@ -43,6 +51,10 @@ function dataSourceOptions({ url, poolSize }: DatabaseOptions): TypeOrmModuleOpt
     synchronize: false,
     applicationName: 'vpn-backend',
     extra: LIMITS,
-    retryAttempts: 0,
+    driver: { ...pg, Pool: GuardedPool },
+    // It answered when it was migrated; on a busy machine the next connection may still take its time.
+    retryAttempts: 5,
+    retryDelay: 1000,
+    toRetry: (error: unknown) => isDatabaseUnavailable(error) && !isRefusedConnection(error),
   };
 }

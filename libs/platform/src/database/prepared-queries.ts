@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { Pool, type QueryResultRow } from 'pg';
+import { type QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { type Listing, type Page } from '#kernel';
+import { isStalePlan } from './database-faults.js';
+import { GuardedPool, poolOf } from './guarded-pool.js';
 
 /** A statement that PostgreSQL plans once per connection; `name` is its identity, so one name has one text. */
 export interface PreparedQuery {
@@ -18,9 +20,27 @@ export interface PreparedQuery {
 export class PreparedQueries {
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
-  rows<Row extends QueryResultRow>(query: PreparedQuery, values: readonly unknown[]): Promise<readonly Row[]> {
-    const { name, text } = query;
-    return this.pool.query<Row>({ name, text, values: [...values] }).then(({ rows }) => rows);
+  async rows<Row extends QueryResultRow>(
+    { name, text }: PreparedQuery,
+    values: readonly unknown[],
+  ): Promise<readonly Row[]> {
+    const pool = poolOf(this.dataSource);
+    const ask = (): Promise<readonly Row[]> =>
+      pool.query<Row>({ name, text, values: [...values] }).then(({ rows }) => rows);
+    try {
+      return await ask();
+    } catch (error) {
+      // A migration changed a table under this plan, so under those of all connections: new ones plan anew.
+      if (!isStalePlan(error) || !(pool instanceof GuardedPool)) throw error;
+      pool.renew();
+      return ask();
+    }
+  }
+
+  /** Has what is asked next go over new connections. */
+  reconnect(): void {
+    const pool = poolOf(this.dataSource);
+    if (pool instanceof GuardedPool) pool.renew();
   }
 
   /**
@@ -38,12 +58,5 @@ export class PreparedQueries {
     if (isLastPage) return { items, total: skip + items.length };
     const [counted] = await this.rows<{ total: number }>(count, values);
     return { items, total: counted?.total ?? 0 };
-  }
-
-  /** TypeORM's PostgreSQL driver keeps its pool in `master`, typed as anything. */
-  private get pool(): Pool {
-    const { driver } = this.dataSource;
-    if ('master' in driver && driver.master instanceof Pool) return driver.master;
-    throw new Error('The database connection is not open');
   }
 }

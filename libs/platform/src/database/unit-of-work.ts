@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral, type Repository } from 'typeorm';
 import { ContextSlot } from '../context.js';
+import { GuardedPool, poolOf, withStatementLimit } from './guarded-pool.js';
 
 interface OpenWork {
   readonly manager: EntityManager;
@@ -25,21 +26,34 @@ export class UnitOfWork {
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
-  /** Runs `work` in a transaction: all of it is kept, or none. */
+  /** Runs `work` in a transaction: all of it is kept, or none. @throws OutcomeUnknownError when it is not known which */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.open.current !== undefined) return work();
     const afterCommit: (() => void)[] = [];
     const fence = this.fence.current;
-    const result = await this.dataSource.transaction((manager) =>
-      this.open.run({ manager, afterCommit }, async () => {
-        await fence?.verify(manager);
-        return work();
-      }),
-    );
+    const pool = poolOf(this.dataSource);
+    const transact = (): Promise<T> =>
+      this.dataSource.transaction((manager) =>
+        this.open.run({ manager, afterCommit }, async () => {
+          await fence?.verify(manager);
+          return work();
+        }),
+      );
+    const result = await (pool instanceof GuardedPool ? pool.write(transact) : transact());
     this.outside(() => {
       for (const effect of afterCommit) effect();
     });
     return result;
+  }
+
+  /** Runs a transaction whose statements may take longer than those of a request: for what a start or an operator waits for. */
+  runLong<T>(statementMs: number, work: () => Promise<T>): Promise<T> {
+    return withStatementLimit(statementMs, () =>
+      this.run(async () => {
+        await this.manager.query(`SET LOCAL statement_timeout = ${Math.round(statementMs)}`);
+        return work();
+      }),
+    );
   }
 
   /** Leaves the current transaction (and fence) for the length of `work`, for what must be kept even if the transaction is not. */

@@ -14,6 +14,7 @@ export const en: Readonly<Record<ErrorCode, string>> = {
   too_many_requests: 'That was too often. Please wait a moment and try again.',
   database_unavailable: 'The service is temporarily unavailable. Please try again shortly.',
   overloaded: 'The service is busy. Please try again shortly.',
+  outcome_unknown: 'We could not make sure that this was saved. Please try again in a moment.',
   internal_error: 'Something went wrong on our side. If it happens again, tell support the request id.',
 
   not_authenticated: 'Please sign in',
