@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Acknowledging, Repair } from '#iap';
 import { Enforcement } from '#peers';
+import { Metrics } from '#platform';
 import { type Rtdn, type SubscribeOptions } from '../fakes/play-ledger.js';
 import { type Account, expectOk, TestApi } from '../support/api.js';
 import { LIFETIME, MONTHLY, TestStores, UNMAPPED, YEARLY } from '../support/stores.js';
@@ -17,6 +18,10 @@ let google: TestStores['google'];
 beforeAll(async () => {
   stores = await TestStores.start({ GOOGLE_PUBSUB_SUBSCRIPTION: SUBSCRIPTION }, logLines);
   google = stores.google;
+});
+afterEach(() => {
+  google.heal();
+  google.seesOrders = true;
 });
 afterAll(() => stores.stop());
 
@@ -498,6 +503,15 @@ describe('a purchase that waits for its money', () => {
     expect(google.isAcknowledged(one.token)).toBe(true);
   });
 
+  it('is asked about each time that it is shown (H24)', async () => {
+    const one = await named((accountToken) => google.subscribe({ productId: MONTHLY, accountToken, pending: true }));
+    const show = async (): Promise<unknown> => (await stores.verify(one.account, one.token, 'google')).body.status;
+    expect(await show()).toBe('pending');
+    google.completePending(one.token);
+    expect(await show()).toMatch(/verified$/);
+    expect(await standing(one)).toMatchObject({ status: 'active', paid: [PAID] });
+  });
+
   it('is asked about every hour, so that it is had even when nobody tells', async () => {
     const one = await named((accountToken) => google.subscribe({ productId: MONTHLY, accountToken, pending: true }));
     google.completePending(one.token);
@@ -582,6 +596,55 @@ describe('what Google takes back', () => {
     });
   });
 
+  it('in part, with the access, is the part that the order names (H6)', async () => {
+    const one = await customer();
+    pass({ days: 18 });
+    await stores.tellGoogle(google.revoke(one.token, { amount: '4.00' }));
+    for (const told of google.notifications.slice(-2)) await stores.tellGoogle(told);
+    expect(await standing(one)).toMatchObject({
+      status: 'refunded',
+      device: 'suspended',
+      paid: ['purchase 9.99 USD refunded back 4.00'],
+    });
+  });
+
+  it('by support counts at once, though Play goes on saying that it is active (H11)', async () => {
+    const one = await customer();
+    const { id } = await rowOf(one.token);
+    google.fault('subscription', { kind: 'status', status: 500 });
+    const admin = await stores.signedIn(stores.admin);
+    expectOk(await stores.api.post(`/admin/iap/purchases/${String(id)}/refund`, {}, admin));
+    expect(await standing(one)).toMatchObject({
+      status: 'refunded',
+      state: 'refunded',
+      device: 'suspended',
+      paid: ['purchase 9.99 USD refunded back 9.99'],
+    });
+  });
+
+  it('is learnt from the orders themselves by one reconciliation, when no record tells of it any more (H21)', async () => {
+    const one = await customer({ periodDays: 365 });
+    const other = await named((accountToken) => google.oneTime({ productId: LIFETIME, accountToken, price: '30.00' }));
+    google.refundSome(google.orderOf(one.token), '2.50');
+    google.refund(google.orderOf(other.token));
+    pass({ days: 40 });
+    const admin = await stores.signedIn(stores.admin);
+    for (const { token } of [one, other]) {
+      const { id } = await rowOf(token);
+      expectOk(await stores.api.post(`/admin/iap/purchases/${String(id)}/reconcile`, {}, admin));
+    }
+    expect(await standing(one)).toMatchObject({
+      status: 'active',
+      device: 'active',
+      paid: ['purchase 9.99 USD completed back 2.50'],
+    });
+    expect(await standing(other)).toMatchObject({
+      status: 'refunded',
+      device: 'suspended',
+      paid: ['one_time 30.00 USD refunded back 30.00'],
+    });
+  });
+
   it('is found in its own record when nobody told, subscriptions and products, once', async () => {
     pass({ hours: 7 });
     await repair();
@@ -641,20 +704,41 @@ describe('another plan', () => {
     },
   );
 
-  it('that begins with the next renewal is told of beforehand, and costs nothing yet', async () => {
+  it('that begins with the next renewal is told of beforehand, costs nothing yet, and is no end (H17)', async () => {
     const one = await customer();
     const { purchaseToken } = google.changePlan(one.token, { productId: YEARLY, price: '59.99', deferred: true });
     await stores.tellGoogle(hint(purchaseToken, 4));
-    expect(await standing(one)).toMatchObject({
-      status: 'active',
-      ends: 30,
-      paid: [PAID, 'upgrade 0.00 USD completed'],
-    });
-    const [row] = await stores.api.rows(
-      `SELECT tariff_id, pending_tariff_id FROM user_tariffs WHERE user_id = $1 AND state = 'active'`,
-      [one.account.id],
-    );
-    expect(row).toEqual({ tariff_id: stores.tariffs[MONTHLY], pending_tariff_id: stores.tariffs[YEARLY] });
+    const rows = (): Promise<unknown> =>
+      stores.api.rows(
+        `SELECT tariff_id, pending_tariff_id, auto_renewing FROM user_tariffs WHERE user_id = $1 AND state = 'active'`,
+        [one.account.id],
+      );
+    expect(await standing(one)).toMatchObject({ status: 'active', ends: 30, renews: true, paid: [PAID] });
+    const [monthly, yearly] = [stores.tariffs[MONTHLY], stores.tariffs[YEARLY]];
+    expect(await rows()).toEqual([{ tariff_id: monthly, pending_tariff_id: yearly, auto_renewing: true }]);
+    pass({ days: 31 }); // Play has not told of the renewal yet
+    await enforce();
+    expect(await standing(one)).toMatchObject({ status: 'active', device: 'active' });
+    await stores.tellGoogle(google.renew(purchaseToken));
+    expect(await rows()).toEqual([{ tariff_id: yearly, pending_tariff_id: null, auto_renewing: true }]);
+    expect(await standing(one)).toMatchObject({ ends: 60, paid: [PAID, 'upgrade 59.99 USD completed'] });
+  });
+
+  it('that waits does not keep what was taken back: the order counts, whichever token names it (H22)', async () => {
+    for (const isToldBefore of [true, false]) {
+      const one = await customer();
+      const orderId = google.orderOf(one.token);
+      const taking = google.changePlan(one.token, { productId: YEARLY, price: '59.99', deferred: true });
+      if (isToldBefore) await stores.tellGoogle(taking);
+      expect(await standing(one)).toMatchObject({ status: 'active', paid: [PAID] });
+      await stores.tellGoogle(google.voidOrder(orderId));
+      if (!isToldBefore) await stores.tellGoogle(taking);
+      expect(await standing(one)).toMatchObject({
+        status: 'refunded',
+        device: 'suspended',
+        paid: ['purchase 9.99 USD refunded back 9.99'],
+      });
+    }
   });
 
   it('finds its owner through a whole chain, also past a purchase of which nothing was ever told', async () => {
@@ -709,7 +793,7 @@ describe('another plan', () => {
       ends: 60,
       renews: false,
       device: 'active',
-      paid: [PAID, 'upgrade 9.99 USD completed'],
+      paid: [PAID, RENEWED],
     });
     await acknowledge();
     expect(google.isAcknowledged(added.purchaseToken)).toBe(true);
@@ -820,7 +904,7 @@ describe('acknowledgement', () => {
     await acknowledge();
     const failures = async (): Promise<unknown[]> =>
       Promise.all(waiting.map(async ({ token }) => (await rowOf(token))['acknowledge_failures']));
-    expect(await failures()).toEqual([1, 0, 0]);
+    expect((await failures()).toSorted()).toEqual([0, 0, 1]);
     google.heal();
     pass({ seconds: 21 });
     await acknowledge();
@@ -1060,6 +1144,78 @@ describe('trouble with Play', () => {
     });
   });
 
+  it('that says once that it forgot what runs takes nothing away, and is asked again (H23)', async () => {
+    const one = await customer();
+    const before = await standing(one);
+    google.fault('subscription', { kind: 'status', status: 410, reason: 'purchaseTokenNoLongerValid' });
+    await stores.tellGoogle(hint(one.token, 2));
+    expect(await standing(one)).toEqual(before);
+    expect(await alarmsAbout(one.token)).toMatchObject([{ answer: 'gone' }]);
+    expect(await rowOf(one.token)).toMatchObject({ is_gone: false });
+    pass({ days: 30, hours: 1 }); // it is renewed, and nobody tells
+    google.renew(one.token);
+    await enforce();
+    expect(await standing(one)).toMatchObject({ status: 'active', device: 'active' });
+    google.heal();
+    pass({ hours: 12 });
+    await stores.ask();
+    expect(await standing(one)).toMatchObject({ status: 'active', ends: 60, paid: [PAID, RENEWED] });
+  });
+
+  it('that said so to an earlier version is made up for by a reconciliation (H23)', async () => {
+    const one = await customer();
+    await stores.api.rows('UPDATE store_purchases SET is_gone = true, next_check_at = NULL WHERE id = $1', [
+      (await rowOf(one.token))['id'],
+    ]);
+    pass({ days: 31 });
+    google.renew(one.token);
+    const { unanswered } = await stores.api.app.get(Repair).reconcileAll();
+    expect(unanswered).toBe(0);
+    expect(await rowOf(one.token)).toMatchObject({ is_gone: false });
+    expect(await standing(one)).toMatchObject({ ends: 60, paid: [PAID, RENEWED] });
+  });
+
+  it('that knows nothing of a hint is asked again soon (H11)', async () => {
+    const one = await customer();
+    const { id } = await rowOf(one.token);
+    for (const op of ['subscription', 'product'] as const) {
+      google.fault(op, { kind: 'status', status: 404, reason: 'purchaseTokenNotFound', times: 1 });
+    }
+    pass({ days: 29 });
+    await stores.tellGoogle(google.renew(one.token));
+    expect(await standing(one)).toMatchObject({ ends: 30 });
+    pass({ minutes: 1 });
+    await stores.ask();
+    expect(await standing(one)).toMatchObject({ ends: 60 });
+    expect(Number(id)).toBeGreaterThan(0);
+  });
+
+  it('with a word for the state that is new gives no access, and the operators are told (H33)', async () => {
+    const account = await stores.api.user();
+    const bought = google.subscribe({ productId: MONTHLY, accountToken: await stores.tokenOf(account) });
+    google.fault('subscription', {
+      kind: 'body',
+      times: 1,
+      body: JSON.stringify({ subscriptionState: 'SUBSCRIPTION_STATE_DORMANT', lineItems: [{ productId: MONTHLY }] }),
+    });
+    await stores.tellGoogle(bought);
+    expect((await stores.subscription(account))?.status ?? null).not.toBe('active');
+    expect(logLines.some((line) => line.includes('DORMANT') && line.includes('"error"'))).toBe(true);
+    const counted = await stores.api.app.get(Metrics).registry.getSingleMetricAsString('iap_unknown_states_total');
+    expect(counted).toMatch(/provider="google"\} [1-9]/);
+  });
+
+  it('with a price that is none spoils nothing else (H33)', async () => {
+    const account = await stores.api.user();
+    const bought = google.subscribe({ productId: MONTHLY, accountToken: await stores.tokenOf(account) });
+    const total = { currencyCode: 'USD', units: '-9' };
+    google.fault('order', { kind: 'body', times: 1, body: JSON.stringify({ state: 'PROCESSED', total }) });
+    await stores.tellGoogle(bought);
+    expect(await lastEvent()).toMatchObject({ status: 'done' });
+    expect(await stores.subscription(account)).toMatchObject({ status: 'active' });
+    expect(await paidBy(account)).toEqual([PAID]); // estimated by the plan
+  });
+
   it('that may not show orders has amounts estimated by the plan, until it may', async () => {
     google.seesOrders = false;
     const one = await customer({ price: '7.49', currency: 'EUR', firstPrice: '6.00' });
@@ -1071,6 +1227,17 @@ describe('trouble with Play', () => {
     await stores.tellGoogle(hint(one.token, 2));
     expect(await paidBy(one.account)).toEqual(['purchase 6.00 EUR completed']);
     expect(await estimated()).toEqual([{ amount_estimated: false }]);
+  });
+
+  it('an estimate is a reason to ask every day, for life too, and ends with the right to see amounts (H28)', async () => {
+    google.seesOrders = false;
+    const one = await named((accountToken) => google.oneTime({ productId: LIFETIME, accountToken, price: '88.88' }));
+    expect(await paidBy(one.account)).toEqual(['one_time 199.99 USD completed']);
+    google.seesOrders = true;
+    pass({ days: 1 });
+    await stores.ask();
+    expect(await paidBy(one.account)).toEqual(['one_time 88.88 USD completed']);
+    expect(await rowOf(one.token)).toMatchObject({ next_check_at: null });
   });
 
   it('an order that waits for its money is asked about until it has it', async () => {

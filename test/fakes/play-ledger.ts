@@ -31,6 +31,8 @@ export interface SubscribeOptions {
   readonly pending?: boolean;
   /** The token that this one replaces. */
   readonly linkedToken?: string;
+  /** The order of another token that has paid for its first period: nothing is charged. */
+  readonly carriedOrderId?: string;
   /** Bought in Play itself after this token had expired. */
   readonly expiredToken?: string;
   readonly country?: string;
@@ -53,6 +55,8 @@ export interface RefundOptions {
   readonly revoke?: boolean;
   /** Only one of a quantity. */
   readonly partial?: boolean;
+  /** What comes back, where that is less than was paid. */
+  readonly amount?: string;
   /** 0 other, 7 chargeback, 8 not acknowledged, ... */
   readonly reason?: number;
   /** 0 user, 1 developer, 2 Google. */
@@ -79,6 +83,8 @@ interface Line {
   orderId: string | undefined;
   autoRenews: boolean;
   isPrepaid: boolean;
+  /** Takes the place of another line with the next renewal: it has no end and no order yet. */
+  isWaiting: boolean;
   replacement: string | undefined;
   newPrice: string | undefined;
 }
@@ -233,9 +239,10 @@ export class PlayLedger {
                 ? 'basePrice'
                 : 'introductoryPrice',
           expiresAt: at + periodMs,
-          orderId: undefined,
+          orderId: options.carriedOrderId,
           autoRenews: options.prepaid !== true,
           isPrepaid: options.prepaid ?? false,
+          isWaiting: false,
           replacement: undefined,
           newPrice: undefined,
         },
@@ -250,7 +257,7 @@ export class PlayLedger {
     };
     this.purchases.set(purchase.token, purchase);
     const firstPrice = options.trial === true ? '0' : (options.firstPrice ?? options.introductoryPrice ?? price);
-    if (options.pending !== true) this.charge(purchase, firstPrice);
+    if (options.pending !== true && options.carriedOrderId === undefined) this.charge(purchase, firstPrice);
     if (options.linkedToken !== undefined && options.pending !== true) this.replace(options.linkedToken);
     return this.tell(purchase, SUBSCRIPTION.purchased);
   }
@@ -258,15 +265,16 @@ export class PlayLedger {
   /** The next period is paid. */
   renew(token: string): Rtdn {
     const purchase = this.subscription(token);
-    const [line] = purchase.lines;
+    if (purchase.lines.some(({ isWaiting }) => isWaiting)) {
+      purchase.lines = purchase.lines.filter(({ isWaiting }) => isWaiting);
+    }
     for (const one of purchase.lines) {
       if (one.newPrice !== undefined) one.price = one.newPrice;
-      if (one.replacement !== undefined) one.productId = one.replacement;
-      Object.assign(one, { phase: 'basePrice', newPrice: undefined, replacement: undefined });
+      Object.assign(one, { phase: 'basePrice', newPrice: undefined, isWaiting: false });
       one.expiresAt += purchase.periodMs;
     }
     purchase.state = 'ACTIVE';
-    this.charge(purchase, line?.price ?? '0');
+    this.charge(purchase, purchase.lines[0]?.price ?? '0');
     return this.tell(purchase, SUBSCRIPTION.renewed);
   }
 
@@ -338,39 +346,53 @@ export class PlayLedger {
   }
 
   /** Access taken away at once, the last order given back. */
-  revoke(token: string, { reason = 0, source = 2 }: RefundOptions = {}): Rtdn {
+  revoke(token: string, { reason = 0, source = 2, amount }: RefundOptions = {}): Rtdn {
     const purchase = this.subscription(token);
     const orderId = lastOrderOf(purchase);
-    if (orderId !== null) this.takeBack(orderId, { reason, source });
+    const back = amount === undefined ? {} : { amount };
+    if (orderId !== null) this.takeBack(orderId, { reason, source, ...back });
     this.end(purchase);
     return this.tell(purchase, SUBSCRIPTION.revoked);
   }
 
-  /** Another plan at once, by a new token; with `deferred` from the next renewal on. The old token is over either way. */
+  /**
+   * Another plan at once, by a new token; with `deferred` from the next renewal on: the new token then lists the running line, which the old
+   * order paid for and which does not renew, and beside it the line that waits. The old token is over either way.
+   */
   changePlan(token: string, options: SubscribeOptions & { readonly deferred?: boolean }): Rtdn {
     const old = this.subscription(token);
     const { deferred = false, ...chosen } = options;
     const [oldLine] = old.lines.map((line) => ({ ...line })); // as it is now: being replaced ends it
-    const told = this.subscribe({
+    const same = {
       currency: old.currency,
       ...(old.accountToken === undefined ? {} : { accountToken: old.accountToken }),
-      ...(deferred && oldLine !== undefined
-        ? {
-            ...chosen,
-            productId: oldLine.productId,
-            basePlanId: oldLine.basePlanId,
-            price: oldLine.price,
-            firstPrice: '0',
-          }
-        : chosen),
+    };
+    if (!deferred || oldLine === undefined) return this.subscribe({ ...same, ...chosen, linkedToken: token });
+    const { productId, basePlanId, price, orderId } = oldLine;
+    const told = this.subscribe({
+      ...same,
+      ...chosen,
+      productId,
+      basePlanId,
+      price,
       linkedToken: token,
+      ...(orderId === undefined ? {} : { carriedOrderId: orderId }),
     });
-    if (deferred) {
-      const [line] = this.subscription(told.purchaseToken).lines;
-      if (line !== undefined && oldLine !== undefined) {
-        Object.assign(line, { replacement: chosen.productId, expiresAt: oldLine.expiresAt });
-      }
-    }
+    const { lines } = this.subscription(told.purchaseToken);
+    const [running] = lines;
+    if (running === undefined) throw new Error('It has no line');
+    const { expiresAt } = oldLine;
+    Object.assign(running, { replacement: chosen.productId, expiresAt, autoRenews: false });
+    lines.push({
+      ...running,
+      productId: chosen.productId,
+      basePlanId: chosen.basePlanId ?? 'monthly',
+      price: chosen.price ?? '9.99',
+      orderId: undefined,
+      autoRenews: true,
+      isWaiting: true,
+      replacement: undefined,
+    });
     return told;
   }
 
@@ -476,6 +498,13 @@ export class PlayLedger {
   /** Voided by Google (a chargeback), while the purchase goes on saying what it said. */
   voidOrder(orderId: string, { partial = false, reason = 7, source = 2 }: RefundOptions = {}): Rtdn {
     return this.takeBack(orderId, { partial, reason, source });
+  }
+
+  /** Some of the money goes back by the console: only the order tells of it. */
+  refundSome(orderId: string, amount: string): void {
+    const order = this.orders.get(orderId);
+    if (order === undefined) throw new Error('No such order');
+    Object.assign(order, { state: 'PARTIALLY_REFUNDED', refunded: amount, refundedAt: this.time() });
   }
 
   /** Makes true what follows from the time alone: ends that were reached, and what nobody acknowledged. Returns what was told. */
@@ -792,14 +821,14 @@ export class PlayLedger {
     this.addOrder(purchase, purchase.orderId, purchase.productId, purchase.price);
   }
 
-  private takeBack(orderId: string, { partial = false, reason = 0, source = 1 }: RefundOptions): Rtdn {
+  private takeBack(orderId: string, { partial = false, reason = 0, source = 1, amount }: RefundOptions): Rtdn {
     const order = this.orders.get(orderId);
     if (order === undefined) throw new Error('No such order');
     const purchase = this.find(order.token);
     const part = purchase.kind === 'product' ? (Number(order.total) / purchase.quantity).toFixed(2) : order.total;
     Object.assign(order, {
-      state: partial ? 'PARTIALLY_REFUNDED' : 'REFUNDED',
-      refunded: partial ? part : order.total,
+      state: partial || amount !== undefined ? 'PARTIALLY_REFUNDED' : 'REFUNDED',
+      refunded: amount ?? (partial ? part : order.total),
       refundedAt: this.time(),
     });
     if (purchase.kind === 'product') purchase.refundableQuantity = partial ? purchase.refundableQuantity - 1 : 0;
@@ -894,7 +923,7 @@ function lineView(line: Line, { currency, state }: Subscription): object {
   const isPaid = state !== 'PENDING' && state !== 'PENDING_PURCHASE_CANCELED';
   return {
     productId: line.productId,
-    ...(isPaid ? { expiryTime: rfc3339(line.expiresAt) } : {}),
+    ...(isPaid && !line.isWaiting ? { expiryTime: rfc3339(line.expiresAt) } : {}),
     ...(line.orderId === undefined ? {} : { latestSuccessfulOrderId: line.orderId }),
     ...(line.isPrepaid
       ? { prepaidPlan: {} }

@@ -1,13 +1,13 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { type Logger } from 'pino';
-import { addDays, Clock, DomainError } from '#kernel';
+import { Clock, DomainError } from '#kernel';
 import { isDatabaseUnavailable, LOG, Settings, UnitOfWork, UnreadableSecretError } from '#platform';
 import { Endings, type StoreKeeper } from '#subscriptions';
 import { type AppleNews } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
-import { type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
-import { type GooglePurchase, ordersBefore } from './google-answer.rules.js';
-import { NOTHING_OF_GOOGLE } from './google.rules.js';
+import { type GoogleItem, type GoogleOrder, type GoogleSnapshot, type GoogleVoid } from './google-facts.js';
+import { type GoogleOrderAnswer, type GooglePurchase, ordersBefore } from './google-answer.rules.js';
+import { isKnownState, isLongOver, isOrderSettled, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { GoogleStorefront } from './google.storefront.js';
 import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository, type Question } from './purchases.repository.js';
@@ -19,8 +19,9 @@ import { within } from './time-limit.js';
 /** How many purchases are asked about at once: Apple allows 50 questions a second, and the database's pool is shared. */
 const AT_ONCE = 4;
 const BATCH = 100;
-/** How many orders that were missed one question asks for. */
+/** How many orders that were missed one question asks for, and at most where all of them are read anew. */
 const MOST_MISSED = 12;
+const MOST_ORDERS = 120;
 /** How long the job that ends things waits for the stores in one run, in milliseconds. */
 const PATIENCE_MS = 40_000;
 const BUSY_RETRY_SECONDS = 2;
@@ -146,9 +147,12 @@ export class Asking implements StoreKeeper, OnModuleInit {
     this.uow.assertClosed();
     try {
       const asked =
-        question.provider === 'apple' ? this.askApple(question, options) : this.askGoogle(question, options);
-      await within(asked, performance.now() + QUESTION_LIMIT_MS);
-      await this.repository.answered(question);
+        question.provider === 'apple'
+          ? this.askApple(question, options).then(() => true)
+          : this.askGoogle(question, options);
+      const wasAnswered = await within(asked, performance.now() + QUESTION_LIMIT_MS);
+      if (wasAnswered) await this.repository.answered(question);
+      else await this.repository.unanswered(question, nextQuestionAt(question.checkFailures + 1, this.clock.now(), 0));
     } catch (error) {
       const retryAfter = error instanceof DomainError ? (error.retryAfterSeconds ?? 0) : 0;
       await this.repository.unanswered(
@@ -184,7 +188,8 @@ export class Asking implements StoreKeeper, OnModuleInit {
     });
   }
 
-  private async askGoogle(question: Question, options: AskOptions): Promise<void> {
+  /** False: Play does not know what it must know, which is no answer. */
+  private async askGoogle(question: Question, options: AskOptions): Promise<boolean> {
     const { id } = question;
     const purchaseToken = this.tokenOf(question);
     if (purchaseToken === null) throw new Error(`Purchase ${id} has no token to ask with`);
@@ -192,41 +197,43 @@ export class Asking implements StoreKeeper, OnModuleInit {
     const answer = await this.google.purchase(purchaseToken, seq);
     if (answer.state === 'found') {
       await this.learnFromGoogle(purchaseToken, seq, answer, options);
-      return;
+      return true;
     }
-    // Play forgets what ended 60 days ago. That it knows nothing of what it sold is a fault that somebody must look into.
-    const level = answer.state === 'gone' ? 'info' : 'error';
-    this.log[level]({ purchaseId: id, answer: answer.state }, 'Play knows a purchase no more: what is known stays');
-    await this.repository.update(id, {
-      askedAt: this.clock.now(),
-      ...(answer.state === 'gone'
-        ? { isGone: true, nextCheckAt: null }
-        : { nextCheckAt: addDays(this.clock.now(), 1) }),
-    });
+    const now = this.clock.now();
+    const facts = (await this.repository.read(id))?.facts;
+    const known = facts?.provider === 'google' ? { ...facts, orders: [] } : NOTHING_OF_GOOGLE;
+    if (answer.state === 'gone' && isLongOver(known, now)) {
+      this.log.info({ purchaseId: id, answer: answer.state }, 'Play forgot a purchase that is long over');
+      await this.repository.update(id, { askedAt: now, isGone: true, nextCheckAt: null });
+      return true;
+    }
+    // Play sold it, and it may run: nothing is taken away for this, and it is asked again.
+    this.log.error({ purchaseId: id, answer: answer.state }, 'Play does not know a purchase that it must know');
+    // What nothing was ever learnt of keeps none waiting that follows it.
+    if (known.snapshot === null) await this.repository.update(id, { askedAt: now });
+    return false;
   }
 
   private async learnFromGoogle(
     purchaseToken: string,
     seq: number,
-    { snapshot, linkedToken, expiredToken, expiredAccountToken }: GooglePurchase,
+    purchase: GooglePurchase,
     options: AskOptions,
   ): Promise<Learnt> {
+    const { snapshot, linkedToken, expiredToken, expiredAccountToken } = purchase;
     const key = { provider: 'google', environment: 'production', key: tokenKey(purchaseToken) } as const;
     const chain = new Set(options.chain).add(key.key);
     const replaced = linkedToken ?? expiredToken;
     if (replaced !== null) await this.learnFirst(replaced, chain);
     const id = await this.repository.find(key);
-    const known = id === null ? new Set<string>() : await this.repository.knownPayments(id);
-    const orders: GoogleOrder[] = [];
-    for (const item of snapshot.items) {
-      const isNew = item.orderId !== null && !known.has(item.orderId);
-      if (isNew) orders.push(await this.orderOf(item, item.orderId, seq, snapshot.startTime));
-      // Who waits for an answer does not wait for the past: the next question looks for it.
-      if (options.claim === undefined) orders.push(...(await this.missedOrdersOf(item, snapshot, known)));
-    }
+    this.alarmAtUnknownState(id, snapshot);
+    const orders = await this.ordersOf(id, seq, purchase, options);
+    const voids: GoogleVoid[] = orders.flatMap(({ orderId, state, createTime, refundedAt }) =>
+      state === 'REFUNDED' ? [{ orderId, at: refundedAt ?? createTime, isPartial: false, reason: null }] : [],
+    );
     return this.purchases.learn({
       key,
-      news: { snapshot, orders },
+      news: { snapshot, orders: orders.map(({ refundedAt: _, ...order }) => order), voids },
       purchaseToken,
       cause: options.cause ?? 'asked',
       isAnswer: true,
@@ -235,6 +242,14 @@ export class Asking implements StoreKeeper, OnModuleInit {
       ...(options.claim === undefined ? {} : { claim: options.claim }),
       ...(options.mayEnd === undefined ? {} : { mayEnd: options.mayEnd }),
     });
+  }
+
+  /** A state of later days gives no access, so somebody who pays may have lost his. */
+  private alarmAtUnknownState(purchaseId: number | null, snapshot: GoogleSnapshot): void {
+    if (isKnownState(snapshot)) return;
+    this.metrics.unknownState('google');
+    const about = { purchaseId, kind: snapshot.kind, state: snapshot.state.slice(0, 64) };
+    this.log.error(about, 'Play has a word for the state of a purchase that is not known here: it gives no access');
   }
 
   /**
@@ -262,23 +277,86 @@ export class Asking implements StoreKeeper, OnModuleInit {
     }
   }
 
-  /** What was paid for an item; where we may not ask, what its plan says. */
-  private async orderOf(
+  /**
+   * The orders of a purchase that there is something to learn of: those that its lines name, and, where nobody waits for the answer, renewals
+   * that nobody told us of (Play names the last order of a purchase alone, but numbers them). Thoroughly: all of them. Those of
+   * the purchases before it in the chain are left to these.
+   */
+  private async ordersOf(
+    id: number | null,
+    seq: number,
+    { snapshot, linkedToken }: GooglePurchase,
+    { claim, isThorough = false }: AskOptions,
+  ): Promise<readonly AskedOrder[]> {
+    const known = new Map(id === null ? [] : (await this.repository.orders(id)).map((one) => [one.orderId, one]));
+    const facts = id === null ? undefined : (await this.repository.read(id))?.facts;
+    const voids = facts?.provider === 'google' ? facts.voids : [];
+    const before = linkedToken === null ? new Set<string>() : await this.ordersOfToken(linkedToken);
+    const isOpen = (orderId: string): boolean => {
+      const order = known.get(orderId);
+      return order === undefined ? !before.has(orderId) : isThorough || !isOrderSettled(order, voids);
+    };
+    const asked = new Map<string, AskedOrder>();
+    const earlier = new Map<string, GoogleItem>();
+    for (const item of snapshot.items) {
+      const { orderId } = item;
+      if (orderId === null || asked.has(orderId)) continue;
+      if (isOpen(orderId)) {
+        const said = await this.google.order(orderId, seq);
+        const answer = typeof said === 'string' ? null : said;
+        asked.set(orderId, this.orderOf(item, orderId, seq, snapshot.startTime, answer, known.get(orderId)));
+      }
+      for (const one of ordersBefore(orderId)) earlier.set(one, item);
+    }
+    // Who waits for an answer does not wait for the past: the next question looks for it.
+    if (claim !== undefined) return [...asked.values()];
+    const [named] = snapshot.items;
+    if (isThorough && named !== undefined) for (const orderId of known.keys()) earlier.set(orderId, named);
+    const missed = [...earlier].filter(([orderId]) => !asked.has(orderId) && isOpen(orderId));
+    const isFirst = snapshot.linkedKey === null;
+    const left = missed.slice(0, isThorough ? MOST_ORDERS : MOST_MISSED);
+    for (let some = left.splice(0, AT_ONCE); some.length > 0; some = left.splice(0, AT_ONCE)) {
+      const said = await Promise.all(some.map(([orderId]) => this.google.order(orderId, seq)));
+      if (said.includes('forbidden')) break; // nor may we see the others
+      for (const [index, [orderId, item]] of some.entries()) {
+        const answer = said[index];
+        if (answer === undefined || typeof answer === 'string') continue;
+        const order = this.earlierOrder(item, orderId, seq, isFirst, answer, known.get(orderId));
+        if (order !== null) asked.set(orderId, order);
+      }
+    }
+    return [...asked.values()];
+  }
+
+  /** The orders of a purchase that another carries on, and of those before it. */
+  private async ordersOfToken(purchaseToken: string): Promise<ReadonlySet<string>> {
+    const id = await this.repository.find({
+      provider: 'google',
+      environment: 'production',
+      key: tokenKey(purchaseToken),
+    });
+    return id === null ? new Set() : this.repository.ordersOfChain(id);
+  }
+
+  /** What was paid for an item; where we may not ask, what is known of it, or what its plan says. */
+  private orderOf(
     item: GoogleItem,
     orderId: string,
     seq: number,
     startTime: number | null,
-  ): Promise<GoogleOrder> {
-    const said = await this.google.order(orderId, seq);
-    const order = said === 'forbidden' || said === 'unknown' ? null : said;
+    answer: GoogleOrderAnswer | null,
+    known: GoogleOrder | undefined,
+  ): AskedOrder {
+    if (known !== undefined) return answer === null ? { ...known, refundedAt: null } : again(known, seq, answer);
     const { productId, basePlanId, expiryTime, phase, price } = item;
-    const createTime = order?.createTime ?? (/\.\.\d+$/.test(orderId) ? this.clock.now().getTime() : startTime);
+    const createTime = answer?.createTime ?? (/\.\.\d+$/.test(orderId) ? this.clock.now().getTime() : startTime);
     return {
       orderId,
       seq,
-      state: order?.state ?? null,
-      total: order?.total ?? null,
-      refunded: order?.refunded ?? null,
+      state: answer?.state ?? null,
+      total: answer?.total ?? null,
+      refunded: answer?.refunded ?? null,
+      refundedAt: answer?.refundedAt ?? null,
       createTime: createTime ?? this.clock.now().getTime(),
       productId,
       basePlanId,
@@ -288,39 +366,34 @@ export class Asking implements StoreKeeper, OnModuleInit {
     };
   }
 
-  /**
-   * Renewals that nobody told us of: Play names the last order of a purchase alone, but numbers them. The newest first, some at a
-   * time; none where we may not see orders, as nothing is known of them then.
-   */
-  private async missedOrdersOf(
+  /** An order that no line of the purchase names any more. */
+  private earlierOrder(
     item: GoogleItem,
-    { seq, linkedKey }: GoogleSnapshot,
-    known: ReadonlySet<string>,
-  ): Promise<GoogleOrder[]> {
-    const missed: GoogleOrder[] = [];
-    const earlier = item.orderId === null ? [] : ordersBefore(item.orderId).filter((orderId) => !known.has(orderId));
-    for (const orderId of earlier.slice(0, MOST_MISSED)) {
-      const order = await this.google.order(orderId, seq);
-      if (order === 'forbidden') break;
-      if (order === 'unknown' || order.createTime === null) continue;
-      const { state, total, refunded, createTime, expiryTime } = order;
-      // Nothing was paid at first: a trial, unless it carries on another plan that was paid for.
-      const isFree = total !== null && Number(total.amount) === 0 && !/\.\.\d+$/.test(orderId) && linkedKey === null;
-      missed.push({
-        orderId,
-        seq,
-        state,
-        total,
-        refunded,
-        createTime,
-        productId: order.productId ?? item.productId,
-        basePlanId: order.basePlanId ?? item.basePlanId,
-        expiryTime,
-        phase: isFree ? 'trial' : 'base',
-        price: null,
-      });
-    }
-    return missed;
+    orderId: string,
+    seq: number,
+    isFirst: boolean,
+    answer: GoogleOrderAnswer,
+    known: GoogleOrder | undefined,
+  ): AskedOrder | null {
+    if (known !== undefined) return again(known, seq, answer);
+    const { state, total, refunded, refundedAt, createTime, expiryTime } = answer;
+    if (createTime === null) return null;
+    // Nothing was paid at first: a trial, unless it carries on another plan that was paid for.
+    const isFree = total !== null && Number(total.amount) === 0 && !/\.\.\d+$/.test(orderId) && isFirst;
+    return {
+      orderId,
+      seq,
+      state,
+      total,
+      refunded,
+      refundedAt,
+      createTime,
+      productId: answer.productId ?? item.productId,
+      basePlanId: answer.basePlanId ?? item.basePlanId,
+      expiryTime,
+      phase: isFree ? 'trial' : 'base',
+      price: null,
+    };
   }
 
   /**
@@ -341,4 +414,13 @@ export class Asking implements StoreKeeper, OnModuleInit {
       return null;
     }
   }
+}
+
+/** An order as Play told of it just now. */
+type AskedOrder = GoogleOrder & Pick<GoogleOrderAnswer, 'refundedAt'>;
+
+/** What was bought with an order stays what it was; what became of it is as Play says now. */
+function again(known: GoogleOrder, seq: number, answer: GoogleOrderAnswer): AskedOrder {
+  const { state, refunded, refundedAt } = answer;
+  return { ...known, seq, state, total: answer.total ?? known.total, refunded, refundedAt };
 }

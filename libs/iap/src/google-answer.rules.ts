@@ -27,6 +27,8 @@ export interface GoogleOrderAnswer {
   readonly state: string;
   /** What came back to the customer; null when nothing did, or Play does not say how much. */
   readonly refunded: GoogleMoney | null;
+  /** When all of it came back, in milliseconds since 1970; null when it did not, or Play does not say. */
+  readonly refundedAt: number | null;
   /** Milliseconds since 1970. */
   readonly createTime: number | null;
   /** ISO 3166 alpha-2, of the buyer. */
@@ -62,14 +64,18 @@ export function readSubscription(data: unknown, { seq, keyOf }: Asked): GooglePu
   if (state === null) return null;
   const accounts = at(data, 'externalAccountIdentifiers');
   const outOfApp = at(data, 'outOfAppPurchaseContext');
+  const stateName = without('SUBSCRIPTION_STATE_', state);
   const linkedToken = text(at(data, 'linkedPurchaseToken'));
   return purchaseOf(
     {
       seq,
       kind: 'subscription',
-      state: without('SUBSCRIPTION_STATE_', state),
+      state: stateName,
       startTime: instant(at(data, 'startTime')),
-      items: items(at(data, 'lineItems')).flatMap((item) => readLine(item) ?? []),
+      items: withOrders(
+        items(at(data, 'lineItems')).flatMap((item) => readLine(item) ?? []),
+        stateName.startsWith('PENDING') ? null : text(at(data, 'latestOrderId')),
+      ),
       linkedKey: linkedToken === null ? null : keyOf(linkedToken),
       isAcknowledged: isAcknowledged(data),
       isOutOfApp: isObject(outOfApp),
@@ -122,6 +128,7 @@ export function readOrder(data: unknown, seq: number): GoogleOrderAnswer | null 
     tax: readMoney(at(data, 'tax')),
     state,
     refunded: readRefunded(at(data, 'orderHistory')),
+    refundedAt: instant(at(data, 'orderHistory', 'refundEvent', 'eventTime')),
     createTime: instant(at(data, 'createTime')),
     country: text(at(data, 'buyerAddress', 'buyerCountry')),
     productId: text(at(line, 'productId')),
@@ -155,22 +162,26 @@ export function readVoided(entry: unknown): GoogleVoided | null {
   };
 }
 
-/** Google's Money as a decimal string with at least two digits after the point: `units` and `nanos` (10^-9) have the same sign. */
+/**
+ * Google's Money as a decimal string with at least two digits after the point: `units` and `nanos` (10^-9) have the same sign. Nobody pays
+ * less than nothing, or more than the ledger has room for: such a figure is none, and harms nothing but itself.
+ */
 export function readMoney(money: unknown): GoogleMoney | null {
   const currency = text(at(money, 'currencyCode'));
   const units = at(money, 'units') ?? '0';
   const nanos = integer(at(money, 'nanos') ?? 0);
   if (currency === null || !/^[A-Z]{3}$/.test(currency) || nanos === null || Math.abs(nanos) >= NANOS) return null;
-  if ((typeof units !== 'string' && typeof units !== 'number') || !/^-?\d{1,12}$/.test(String(units))) return null;
-  return { amount: decimal(BigInt(units) * BigInt(NANOS) + BigInt(nanos)), currency };
+  if ((typeof units !== 'string' && typeof units !== 'number') || !/^-?\d{1,11}$/.test(String(units))) return null;
+  const amount = BigInt(units) * BigInt(NANOS) + BigInt(nanos);
+  return amount < 0n ? null : { amount: decimal(amount), currency };
 }
 
 const NANOS = 1_000_000_000;
 
 function decimal(nanos: bigint): string {
-  const digits = (nanos < 0n ? -nanos : nanos).toString().padStart(10, '0');
+  const digits = nanos.toString().padStart(10, '0');
   const fraction = digits.slice(-9).replace(/0{1,7}$/, '');
-  return `${nanos < 0n ? '-' : ''}${digits.slice(0, -9)}.${fraction}`;
+  return `${digits.slice(0, -9)}.${fraction}`;
 }
 
 function purchaseOf(
@@ -198,10 +209,24 @@ function readLine(item: unknown): GoogleItem | null {
   };
 }
 
+/**
+ * Older answers name the order for all lines at once. That one may also be an order that was declined, so it counts only where no line
+ * names its own; the order itself says what became of it.
+ */
+function withOrders(lines: readonly GoogleItem[], latestOrderId: string | null): readonly GoogleItem[] {
+  if (latestOrderId === null || lines.some(({ orderId }) => orderId !== null)) return lines;
+  return lines.map((line) => (line.expiryTime === null ? line : { ...line, orderId: latestOrderId }));
+}
+
 function readProductLine(item: unknown, orderId: string | null): GoogleItem | null {
   const productId = text(at(item, 'productId'));
   if (productId === null) return null;
+  const bought = integer(at(item, 'productOfferDetails', 'quantity')) ?? 1;
+  // What is left of it after some were given back; left out when nothing is, which the state says.
+  const left = integer(at(item, 'productOfferDetails', 'refundableQuantity')) ?? bought;
+  const quantity = Math.max(Math.min(bought, left), 1);
   return {
+    ...(quantity === 1 ? {} : { quantity }),
     productId,
     basePlanId: text(at(item, 'productOfferDetails', 'purchaseOptionId')),
     offerId: text(at(item, 'productOfferDetails', 'offerId')),

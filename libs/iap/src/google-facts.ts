@@ -20,6 +20,8 @@ export interface GoogleItem {
   readonly price: GoogleMoney | null;
   /** What it will be replaced by at the next renewal. */
   readonly replacementProductId: string | null;
+  /** How many of a one-time product were bought and not given back; absent = one. */
+  readonly quantity?: number;
 }
 
 /** A purchase as Play described it when it was asked (purchases.subscriptionsv2 or purchases.productsv2). */
@@ -77,6 +79,17 @@ export interface GoogleVoid {
   readonly reason: number | null;
 }
 
+/** What the purchase was that this one carries on: it tells a change of the plan from a top-up, or from the same bought again. */
+export interface GoogleReplaced {
+  /** Of the answer that said it: the greater counts. */
+  readonly seq: number;
+  /** Its products with their base plans. */
+  readonly plans: readonly { readonly productId: string; readonly basePlanId: string | null }[];
+  readonly isPrepaid: boolean;
+  /** Until when it was paid, in milliseconds since 1970. */
+  readonly endedAt: number | null;
+}
+
 /** All that is known of one purchase token. */
 export interface GoogleFacts {
   readonly provider: 'google';
@@ -88,4 +101,6 @@ export interface GoogleFacts {
   readonly revokedAt: number | null;
   /** The purchase that took its place, by key. Once it has one, it never grants again. */
   readonly supersededBy: string | null;
+  /** Absent while nothing is known of it. */
+  readonly replaced?: GoogleReplaced | null;
 }

@@ -10,7 +10,14 @@ import {
   onDay,
 } from '../../../test/histories/store-facts.js';
 import { type GoogleFacts, type GoogleItem, type GoogleOrder, type GoogleSnapshot } from './google-facts.js';
-import { deriveGoogle, mergeGoogle, NOTHING_OF_GOOGLE, paymentsOfGoogle } from './google.rules.js';
+import {
+  deriveGoogle,
+  inheritedFrom,
+  isLongOver,
+  mergeGoogle,
+  NOTHING_OF_GOOGLE,
+  paymentsOfGoogle,
+} from './google.rules.js';
 import { type Standing } from './purchase.js';
 
 const KEY = 'a1b2c3d4';
@@ -30,7 +37,12 @@ function answered(snapshot: Partial<GoogleSnapshot>, item: Partial<GoogleItem> =
 }
 
 /** The same of a one-time product. */
-function product(state: string, item: Partial<GoogleItem> = {}, orders: readonly GoogleOrder[] = []): GoogleFacts {
+function product(
+  state: string,
+  item: Partial<GoogleItem> = {},
+  orders: readonly GoogleOrder[] = [],
+  startTime: number | null = state === 'PURCHASED' ? onDay(0) : null,
+): GoogleFacts {
   const line = {
     productId: 'lifetime',
     basePlanId: null,
@@ -39,7 +51,7 @@ function product(state: string, item: Partial<GoogleItem> = {}, orders: readonly
     phase: null,
     price: null,
   };
-  const snapshot = googleSnapshot({ kind: 'product', state, items: [googleItem({ ...line, ...item })] });
+  const snapshot = googleSnapshot({ kind: 'product', state, startTime, items: [googleItem({ ...line, ...item })] });
   return googleFacts({ snapshot, orders });
 }
 
@@ -576,5 +588,129 @@ describe('a payment', () => {
 
   it('waits for the order that Play named', () => {
     expect(payments({ ...answered({}), orders: [] })).toEqual([]);
+  });
+});
+
+describe('where orders may not be read, the state of the purchase itself decides (H5)', () => {
+  const unread = googleOrder({ state: null, total: null, expiryTime: null, productId: 'lifetime', basePlanId: null });
+
+  it.each([
+    ['waits to be paid', product('PENDING', {}, [unread]), 'pending', 'pending'],
+    ['was never paid', product('CANCELLED', {}, [unread]), 'void', 'failed'],
+    ['was paid', product('PURCHASED', {}, [unread]), 'active', 'completed'],
+    ['was paid and taken back', product('CANCELLED', {}, [unread], onDay(0)), 'refunded', 'refunded'],
+    [
+      'is cancelled after its order waited',
+      product('CANCELLED', {}, [{ ...unread, state: 'PENDING' }]),
+      'void',
+      'failed',
+    ],
+    ['waits, a subscription', { ...answered({ state: 'PENDING' }), orders: [unread] }, 'pending', 'pending'],
+    [
+      'was never paid, a subscription',
+      { ...answered({ state: 'PENDING_PURCHASE_CANCELED' }), orders: [unread] },
+      'void',
+      'failed',
+    ],
+    ['goes on, a subscription', { ...answered({}), orders: [unread] }, 'active', 'completed'],
+  ])('%s', (_name, facts, state, status) => {
+    expect(standing(facts, 1).state).toBe(state);
+    expect(payments(facts)).toMatchObject([{ status }]);
+  });
+});
+
+describe('another plan from the next renewal on (H17)', () => {
+  const running = googleItem({
+    productId: 'vpn',
+    basePlanId: 'monthly',
+    autoRenews: false,
+    replacementProductId: 'vpn',
+  });
+  const waiting = googleItem({ productId: 'vpn', basePlanId: 'yearly', expiryTime: null, orderId: null });
+  const facts = (items: readonly GoogleItem[], state = 'ACTIVE'): GoogleFacts =>
+    googleFacts({ snapshot: googleSnapshot({ items, state }) });
+
+  it.each([
+    ['listed after', [running, waiting]],
+    ['listed before', [waiting, running]],
+  ])('goes on, shows what comes, and is not cut off at the boundary: %s', (_name, items) => {
+    expect(standing(facts(items), 29)).toMatchObject({
+      state: 'active',
+      tariffId: 1,
+      autoRenewing: true,
+      endsAt: day(30),
+      accessUntil: day(32),
+      pendingTariffId: 2,
+    });
+    expect(standing(facts(items), 31)).toMatchObject({ state: 'active', tariffId: 1 });
+    expect(standing(facts(items), 33)).toMatchObject({ state: 'expired', tariffId: 1, pendingTariffId: null });
+  });
+
+  it('does not go on once it is cancelled', () => {
+    expect(standing(facts([running, waiting], 'CANCELED'), 29)).toMatchObject({
+      state: 'cancelled',
+      autoRenewing: false,
+      accessUntil: day(30),
+    });
+  });
+
+  it('leaves a line that is only removed to its end', () => {
+    const removed = googleItem({ autoRenews: false });
+    expect(standing(facts([removed]), 29)).toMatchObject({ autoRenewing: false, accessUntil: day(30) });
+  });
+});
+
+describe('what a linked purchase is paid for (H11)', () => {
+  const kindOf = (before: Partial<GoogleItem>, now: Partial<GoogleItem>, startsOn: number): unknown => {
+    const old = answered({ seq: 1 }, before);
+    const item = googleItem({ orderId: 'GPA.2', ...now });
+    const snapshot = googleSnapshot({ seq: 2, linkedKey: 'old', startTime: onDay(startsOn), items: [item] });
+    const order = googleOrder({ orderId: 'GPA.2', productId: item.productId, basePlanId: item.basePlanId });
+    const facts = mergeGoogle(googleFacts({ snapshot, orders: [order] }), inheritedFrom(old));
+    return payments(facts)[0]?.kind;
+  };
+
+  it.each([
+    ['another product', {}, { productId: 'plus' }, 10, 'upgrade'],
+    ['another plan of the product', {}, { basePlanId: 'yearly' }, 10, 'upgrade'],
+    ['a prepaid plan for one more period', { autoRenews: null }, { autoRenews: null }, 20, 'renewal'],
+    ['the same again before it ended', { autoRenews: false }, {}, 20, 'purchase'],
+    ['the same again after it ended', {}, {}, 50, 'purchase'],
+    ['another product after it ended', {}, { productId: 'plus' }, 50, 'purchase'],
+  ])('%s', (_name, before, now, startsOn, kind) => {
+    expect(kindOf(before, now, startsOn)).toBe(kind);
+  });
+
+  it('stays what it was when a plan change follows', () => {
+    const old = answered({ seq: 1 });
+    const snapshot = googleSnapshot({ seq: 2, linkedKey: 'old', items: [googleItem({ orderId: 'GPA.2' })] });
+    const facts = mergeGoogle(
+      googleFacts({ snapshot, orders: [googleOrder({ orderId: 'GPA.2' })] }),
+      inheritedFrom(old),
+    );
+    const later = mergeGoogle(facts, {
+      snapshot: { ...snapshot, seq: 3, items: [googleItem({ productId: 'plus', orderId: 'GPA.2..0' })] },
+    });
+    expect([facts, later].map((one) => payments(one)[0]?.kind)).toEqual(['purchase', 'purchase']);
+  });
+});
+
+it('a pass that is bought several times at once lasts so many times as long (H11)', () => {
+  const pass = product('PURCHASED', { productId: 'pass', quantity: 3 });
+  expect(standing(pass, 1)).toMatchObject({ state: 'active', endsAt: day(90) });
+});
+
+describe('whether Play can have forgotten it (H23)', () => {
+  it.each([
+    ['while it runs', answered({}), 20, false],
+    ['just after its end', answered({}), 33, false],
+    ['60 days after its end', answered({ state: 'EXPIRED' }), 90, true],
+    ['when another took its place', { ...answered({}), supersededBy: 'another' }, 20, true],
+    ['when it was never paid', answered({ state: 'PENDING_PURCHASE_CANCELED' }, { expiryTime: null }), 1, true],
+    ['when nothing was ever known of it', NOTHING_OF_GOOGLE, 1, true],
+    ['a product that is had for life', product('PURCHASED'), 900, false],
+    ['a product that was taken back', product('CANCELLED'), 900, true],
+  ])('%s', (_name, facts, on, isOver) => {
+    expect(isLongOver(facts, day(on))).toBe(isOver);
   });
 });

@@ -6,6 +6,7 @@ import {
   type GoogleFacts,
   type GoogleItem,
   type GoogleOrder,
+  type GoogleReplaced,
   type GoogleSnapshot,
   type GoogleVoid,
 } from './google-facts.js';
@@ -17,6 +18,11 @@ import { NOTHING_BOUGHT } from './standing.rules.js';
  * an auto-renewing subscription goes on for so long.
  */
 const SILENT_GRACE_SECONDS = 48 * 3600;
+
+/** Play answers for a subscription until 60 days after its end; a day less, because its clock and ours may differ. */
+export const FORGOTTEN_AFTER_DAYS = 59;
+/** What was bought anew when the one before had ended at least this long ago is no change of the plan. */
+const PAUSE_DAYS = 1;
 
 export const NOTHING_OF_GOOGLE: GoogleFacts = {
   provider: 'google',
@@ -38,6 +44,7 @@ export function mergeGoogle(facts: GoogleFacts, news: Partial<GoogleFacts>): Goo
   // All of it beats a part, then a reason beats none, then the first time counts.
   const weight = ({ isPartial, reason, at }: GoogleVoid): number =>
     (isPartial ? 0 : OUTWEIGHS) + (reason === null ? 0 : OUTWEIGHS / 2) - at;
+  const replaced = later(facts.replaced ?? null, news.replaced ?? null, asked);
   return {
     provider: 'google',
     snapshot: later(facts.snapshot, news.snapshot ?? null, asked),
@@ -47,13 +54,69 @@ export function mergeGoogle(facts: GoogleFacts, news: Partial<GoogleFacts>): Goo
     supersededBy: [facts.supersededBy, news.supersededBy ?? null].reduce((one, other) =>
       one === null || (other !== null && other > one) ? other : one,
     ),
+    ...(replaced === null ? {} : { replaced }),
   };
+}
+
+/** What a purchase takes over from the one whose place it takes: which orders were taken back, whichever token names them, and what that one was. */
+export function inheritedFrom({ snapshot, voids }: GoogleFacts): Partial<GoogleFacts> {
+  if (snapshot === null || snapshot.items.length === 0) return { voids };
+  const owned = ownedItems(snapshot);
+  const ends = owned.flatMap(({ expiryTime }) => expiryTime ?? []);
+  const replaced: GoogleReplaced = {
+    seq: snapshot.seq,
+    plans: owned.map(({ productId, basePlanId }) => ({ productId, basePlanId })),
+    isPrepaid: owned.every(({ autoRenews }) => autoRenews === null),
+    endedAt: ends.length === 0 ? null : Math.max(...ends),
+  };
+  return { voids, replaced };
+}
+
+/** Whether Play can be believed that it forgot a purchase: one that is not long over it must know, so that it says so is a fault. */
+export function isLongOver({ snapshot, supersededBy }: GoogleFacts, at: Date): boolean {
+  if (snapshot === null || supersededBy !== null || snapshot.state === 'PENDING_PURCHASE_CANCELED') return true;
+  if (snapshot.kind === 'product') return snapshot.state === 'CANCELLED';
+  const end = Math.max(snapshot.startTime ?? 0, ...snapshot.items.flatMap(({ expiryTime }) => expiryTime ?? []));
+  return at >= addDays(new Date(end), FORGOTTEN_AFTER_DAYS);
+}
+
+const SUBSCRIPTION_STATES: ReadonlySet<string> = new Set([
+  'ACTIVE',
+  'CANCELED',
+  'IN_GRACE_PERIOD',
+  'ON_HOLD',
+  'PAUSED',
+  'PENDING',
+  'PENDING_PURCHASE_CANCELED',
+  'EXPIRED',
+]);
+const PRODUCT_STATES: ReadonlySet<string> = new Set(['PURCHASED', 'PENDING', 'CANCELLED']);
+
+/** Whether the word that Play has for the state is one that is understood here. */
+export function isKnownState({ kind, state }: GoogleSnapshot): boolean {
+  return (kind === 'product' ? PRODUCT_STATES : SUBSCRIPTION_STATES).has(state);
+}
+
+/**
+ * Whether an order need not be asked about again: it is known what was paid, that it was, and of what was taken back how much came
+ * back, which only the order says.
+ */
+export function isOrderSettled({ orderId, state, total }: GoogleOrder, voids: readonly GoogleVoid[]): boolean {
+  if (total === null || state === null || state === 'PENDING' || state === 'PENDING_REFUND') return false;
+  const voided = voids.find((one) => one.orderId === orderId);
+  return voided === undefined || (!voided.isPartial && state !== 'PROCESSED');
+}
+
+/** Whether an amount is not what Play says was paid, because Play would not say. */
+export function hasEstimate({ orders }: GoogleFacts): boolean {
+  return orders.some(({ total, phase }) => total === null && phase !== 'trial');
 }
 
 /** What follows from the facts at an instant. Time alone only ever takes access away. */
 export function deriveGoogle(facts: GoogleFacts, catalogue: Catalogue, at: Date): Standing {
   const { snapshot } = facts;
-  const candidates = snapshot?.items.map((item) => standingOf(facts, snapshot, item, catalogue, at)) ?? [];
+  const candidates =
+    snapshot === null ? [] : ownedItems(snapshot).map((item) => standingOf(facts, snapshot, item, catalogue, at));
   const [best] = candidates.toSorted((left, right) => right.rank - left.rank || compareEnds(right, left));
   if (best !== undefined) return best.standing;
   return { ...NOTHING_BOUGHT, state: facts.supersededBy === null ? 'pending' : 'superseded' };
@@ -71,10 +134,12 @@ export function paymentsOfGoogle(
 ): readonly StorePayment[] {
   const { snapshot, orders } = facts;
   if (snapshot === null) return [];
-  const [item] = snapshot.items;
+  const [item] = ownedItems(snapshot);
   if (orders.length === 0) {
     const isOrderAwaited = snapshot.items.some(({ orderId }) => orderId !== null);
-    return item === undefined || isOrderAwaited ? [] : [paymentWithoutOrder(snapshot, item, key, catalogue, learntAt)];
+    return item === undefined || isOrderAwaited
+      ? []
+      : [paymentWithoutOrder(facts, snapshot, item, key, catalogue, learntAt)];
   }
   const inTime = orders.toSorted(
     (left, right) => left.createTime - right.createTime || (left.orderId < right.orderId ? -1 : 1),
@@ -101,7 +166,8 @@ function standingOf(
   const terms = catalogue(item.productId, item.basePlanId);
   const startedAt = snapshot.startTime === null ? null : new Date(snapshot.startTime);
   const endsAt = endOf(snapshot, item, terms);
-  const goesOn = snapshot.state === 'ACTIVE' && item.autoRenews === true && item.expiryTime !== null && endsAt !== null;
+  const renews = item.autoRenews === true || item.replacementProductId !== null;
+  const goesOn = snapshot.state === 'ACTIVE' && renews && item.expiryTime !== null && endsAt !== null;
   const accessUntil = goesOn ? addSeconds(endsAt, SILENT_GRACE_SECONDS) : endsAt;
   const { state, endedReason } = stateOf(facts, snapshot, item, accessUntil, at);
   const isOver = ['expired', 'refunded', 'revoked', 'superseded', 'void'].includes(state);
@@ -121,16 +187,36 @@ function standingOf(
       endsAt,
       accessUntil,
       graceUntil: state === 'grace' ? endsAt : null,
-      autoRenewing: item.autoRenews === true && !isOver && state !== 'cancelled',
+      autoRenewing: renews && !isOver && state !== 'cancelled',
       isTrial: item.phase === 'trial',
       cancelledAt: snapshot.cancelTime === null ? null : new Date(snapshot.cancelTime),
-      pendingTariffId:
-        item.replacementProductId === null || isOver
-          ? null
-          : (catalogue(item.replacementProductId, null)?.tariffId ?? null),
+      pendingTariffId: isOver ? null : pendingTariffOf(snapshot, item, catalogue),
       endedReason,
     },
   };
+}
+
+/**
+ * The lines that the customer has. One that takes another's place with the next renewal is listed beside it, without an end, and is not his
+ * yet.
+ */
+function ownedItems({ kind, items }: GoogleSnapshot): readonly GoogleItem[] {
+  const owned = items.filter(({ expiryTime }) => expiryTime !== null);
+  return kind === 'product' || owned.length === 0 ? items : owned;
+}
+
+/** The tariff of what takes a line's place with the next renewal; its plan is that of the line that waits beside it. */
+function pendingTariffOf(
+  { items }: GoogleSnapshot,
+  item: GoogleItem,
+  catalogue: Catalogue,
+): Standing['pendingTariffId'] {
+  const { replacementProductId } = item;
+  if (replacementProductId === null) return null;
+  const waiting = items.find(
+    (other) => other !== item && other.productId === replacementProductId && other.expiryTime === null,
+  );
+  return catalogue(replacementProductId, waiting?.basePlanId ?? null)?.tariffId ?? null;
 }
 
 function stateOf(
@@ -143,7 +229,7 @@ function stateOf(
   if (facts.supersededBy !== null) return { state: 'superseded', endedReason: 'replaced' };
   const voided = facts.voids.find(({ orderId, isPartial }) => orderId === item.orderId && !isPartial);
   if (voided !== undefined) return { state: 'refunded', endedReason: voidReason(voided) };
-  const state = snapshot.kind === 'product' ? productState(facts, snapshot.state) : subscriptionState(snapshot, item);
+  const state = snapshot.kind === 'product' ? productState(facts, snapshot) : subscriptionState(snapshot, item);
   const isPast = accessUntil !== null && at >= accessUntil;
   if (snapshot.kind === 'subscription' && facts.revokedAt !== null && (state === 'expired' || isPast)) {
     return { state: 'revoked', endedReason: 'revoked' };
@@ -175,14 +261,12 @@ function subscriptionState({ state }: GoogleSnapshot, item: GoogleItem): Subscri
 }
 
 /** The states of productsv2. One we have never heard of grants nothing, and says nothing of money. */
-function productState({ orders }: GoogleFacts, state: string): SubscriptionState {
+function productState({ orders }: GoogleFacts, snapshot: GoogleSnapshot): SubscriptionState {
+  const { state } = snapshot;
   if (state === 'PURCHASED') return 'active';
   if (state === 'PENDING') return 'pending';
   if (state !== 'CANCELLED') return 'expired';
-  const wasPaid = orders.some(
-    (order) => order.state !== null && order.state !== 'PENDING' && order.state !== 'CANCELED',
-  );
-  return wasPaid ? 'refunded' : 'void';
+  return wasPaid(snapshot, orders) ? 'refunded' : 'void';
 }
 
 /** Null = for life: a one-time product lasts as its tariff says. A subscription without an end is none. */
@@ -192,7 +276,7 @@ function endOf({ kind, startTime }: GoogleSnapshot, item: GoogleItem, terms: Pro
   if (kind === 'subscription') return bought;
   return terms === null || terms.kind === 'lifetime' || terms.durationDays === 0
     ? null
-    : addDays(bought, terms.durationDays);
+    : addDays(bought, terms.durationDays * (item.quantity ?? 1));
 }
 
 /** What a payment is called that Play has no order for. */
@@ -201,6 +285,7 @@ function withoutOrder(key: string): string {
 }
 
 function paymentWithoutOrder(
+  facts: GoogleFacts,
   snapshot: GoogleSnapshot,
   item: GoogleItem,
   key: string,
@@ -215,7 +300,7 @@ function paymentWithoutOrder(
   return {
     reference: withoutOrder(key),
     formerReference: null,
-    kind: firstKind(snapshot),
+    kind: firstKind(facts, snapshot, item),
     amount: price?.amount ?? '0.00',
     currency: (price ?? listed)?.currency ?? 'USD',
     status: isPending ? 'pending' : isDead ? 'failed' : 'completed',
@@ -248,10 +333,10 @@ function paymentOfOrder(
   return {
     reference: order.orderId,
     formerReference: null,
-    kind: orderKind(snapshot, order),
+    kind: orderKind(facts, snapshot, order),
     amount: paid.amount,
     currency: paid.currency,
-    status: orderStatus(facts, order),
+    status: orderStatus(facts, snapshot, order),
     paidAt: new Date(order.createTime),
     // A renewal pays from the end of the period before it on; one that comes after a hold, from when it was paid.
     periodStart: new Date(Math.max(previous?.expiryTime ?? 0, order.createTime)),
@@ -267,20 +352,49 @@ function paymentOfOrder(
 }
 
 /** Renewals are numbered after the first order: `GPA.1-2-3..0`, `..1`. */
-function orderKind(snapshot: GoogleSnapshot, { orderId }: GoogleOrder): StorePayment['kind'] {
-  return snapshot.kind === 'subscription' && /\.\.\d+$/.test(orderId) ? 'renewal' : firstKind(snapshot);
+function orderKind(facts: GoogleFacts, snapshot: GoogleSnapshot, order: GoogleOrder): StorePayment['kind'] {
+  return snapshot.kind === 'subscription' && /\.\.\d+$/.test(order.orderId)
+    ? 'renewal'
+    : firstKind(facts, snapshot, order);
 }
 
-function firstKind(snapshot: GoogleSnapshot): StorePayment['kind'] {
-  if (snapshot.kind === 'product') return 'one_time';
-  return snapshot.linkedKey === null ? 'purchase' : 'upgrade';
+/** A linked purchase carries on the one before: with another plan, for one more prepaid period, or as the same bought again. */
+function firstKind(
+  { replaced }: GoogleFacts,
+  { kind, linkedKey, startTime }: GoogleSnapshot,
+  bought: Pick<GoogleOrder, 'productId' | 'basePlanId'>,
+): StorePayment['kind'] {
+  if (kind === 'product') return 'one_time';
+  if (linkedKey === null) return 'purchase';
+  if (replaced == null) return 'upgrade';
+  const isSamePlan = replaced.plans.some(
+    ({ productId, basePlanId }) => productId === bought.productId && basePlanId === bought.basePlanId,
+  );
+  if (isSamePlan) return replaced.isPrepaid ? 'renewal' : 'purchase';
+  const hadEnded =
+    startTime !== null &&
+    replaced.endedAt !== null &&
+    startTime >= addDays(new Date(replaced.endedAt), PAUSE_DAYS).getTime();
+  return hadEnded ? 'purchase' : 'upgrade';
 }
 
-function orderStatus({ voids }: GoogleFacts, { orderId, state }: GoogleOrder): StorePayment['status'] {
+function orderStatus({ voids }: GoogleFacts, snapshot: GoogleSnapshot, order: GoogleOrder): StorePayment['status'] {
+  const { orderId, state } = order;
   if (voids.some((voided) => voided.orderId === orderId && !voided.isPartial) || state === 'REFUNDED')
     return 'refunded';
-  if (state === 'PENDING') return 'pending';
-  return state === 'CANCELED' ? 'failed' : 'completed';
+  if (state === 'CANCELED') return 'failed';
+  if (state !== null && state !== 'PENDING') return 'completed';
+  // The order says nothing (we may not ask), or that it waits: what became of the purchase is asked by itself.
+  if (snapshot.state === 'PENDING_PURCHASE_CANCELED') return 'failed';
+  if (snapshot.kind === 'product' && snapshot.state === 'CANCELLED')
+    return wasPaid(snapshot, [order]) ? 'refunded' : 'failed';
+  return state === 'PENDING' || snapshot.state === 'PENDING' ? 'pending' : 'completed';
+}
+
+/** What its order says; where that says nothing: Play dates a one-time product once it is paid. */
+function wasPaid({ startTime }: GoogleSnapshot, orders: readonly GoogleOrder[]): boolean {
+  const states = orders.flatMap(({ state }) => state ?? []);
+  return states.length === 0 ? startTime !== null : states.some((state) => state !== 'PENDING' && state !== 'CANCELED');
 }
 
 function refundOf({ voids }: GoogleFacts, order: GoogleOrder, amount: string): StorePayment['refund'] {

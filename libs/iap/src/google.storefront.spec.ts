@@ -197,7 +197,8 @@ describe('a subscription', () => {
     const old = fake.subscribe(MONTHLY).purchaseToken;
     const { purchaseToken } = fake.changePlan(old, { productId: 'vpn.basic', deferred: true });
     expect((await found(purchaseToken)).snapshot.items).toMatchObject([
-      { productId: 'vpn.monthly', replacementProductId: 'vpn.basic', expiryTime: at(30) },
+      { productId: 'vpn.monthly', replacementProductId: 'vpn.basic', expiryTime: at(30), autoRenews: false },
+      { productId: 'vpn.basic', replacementProductId: null, expiryTime: null, orderId: null },
     ]);
     fake.renew(purchaseToken);
     expect((await found(purchaseToken)).snapshot.items).toMatchObject([
@@ -311,6 +312,7 @@ describe('an order', () => {
       tax: { amount: '0.00', currency: 'JPY' },
       state: 'PROCESSED',
       refunded: null,
+      refundedAt: null,
       createTime: at(0),
       country: 'JP',
       productId: MONTHLY.productId,
@@ -335,6 +337,7 @@ describe('an order', () => {
     expect(await storefront.order(orderId ?? '', 3)).toMatchObject({
       state: 'REFUNDED',
       refunded: { amount: '30.00' },
+      refundedAt: at(0),
     });
   });
 

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { addSeconds, Clock, DomainError, type Listing, type Page } from '#kernel';
+import { addDays, addSeconds, Clock, DomainError, type Listing, type Page } from '#kernel';
 import { SecretBox, UnitOfWork, UnreadableSecretError } from '#platform';
 import { type SubscriptionState } from '#subscriptions';
 import { type StoreProvider } from '#tariffs';
 import { type AppleTransaction } from './apple-facts.js';
 import { type GoogleOrder } from './google-facts.js';
+import { FORGOTTEN_AFTER_DAYS } from './google.rules.js';
 import { type BoundBy, type Facts, type Purchase, type StoredFacts } from './purchase.js';
 import { type PurchaseKey, type StoreEnvironment } from './store.js';
 import { StorePurchaseEntity } from './store-purchase.entity.js';
@@ -313,19 +314,47 @@ export class PurchasesRepository {
     return Number(row?.seq);
   }
 
-  /**
-   * The ids of the transactions of a purchase, or of its orders, that need not be asked about: of an order it is known what was paid,
-   * that it was, and nothing of it came back that only the order puts a figure on.
-   */
+  /** The ids of the transactions that are known of a purchase of Apple's. */
   async knownPayments(id: number): Promise<ReadonlySet<string>> {
     const rows = await this.uow.manager.query<{ key: string }[]>(
-      `SELECT t.payment_key AS key FROM store_transactions t JOIN store_purchases p ON p.id = t.purchase_id
-       WHERE t.purchase_id = $1 AND (t.facts ? 'transactionId' OR (
-         t.facts->'total' <> 'null'::jsonb AND t.facts->>'state' IS DISTINCT FROM 'PENDING'
-         AND NOT p.facts->'voids' @> jsonb_build_array(jsonb_build_object('orderId', t.payment_key, 'isPartial', true))))`,
+      `SELECT payment_key AS key FROM store_transactions WHERE purchase_id = $1`,
       [id],
     );
     return new Set(rows.map(({ key }) => key));
+  }
+
+  /** What is known of the orders of a purchase of Play's. */
+  async orders(id: number): Promise<readonly GoogleOrder[]> {
+    const rows = await this.uow.manager.query<{ facts: GoogleOrder }[]>(
+      `SELECT facts FROM store_transactions WHERE purchase_id = $1 ORDER BY payment_key`,
+      [id],
+    );
+    return rows.map(({ facts }) => facts);
+  }
+
+  /** The ids of the orders of a purchase and of those that it took the place of. */
+  async ordersOfChain(id: number): Promise<ReadonlySet<string>> {
+    const rows = await this.uow.manager.query<{ key: string }[]>(
+      `WITH RECURSIVE chain (id) AS (
+         SELECT $1::integer
+         UNION SELECT p.linked_purchase_id FROM chain JOIN store_purchases p ON p.id = chain.id
+         WHERE p.linked_purchase_id IS NOT NULL)
+       SELECT t.payment_key AS key FROM store_transactions t JOIN chain ON t.purchase_id = chain.id`,
+      [id],
+    );
+    return new Set(rows.map(({ key }) => key));
+  }
+
+  /** The purchases that took the place of one, each with the one whose place it took, the nearest first. */
+  async successors(id: number): Promise<readonly { readonly id: number; readonly replacedId: number }[]> {
+    return this.uow.manager.query<{ id: number; replacedId: number }[]>(
+      `WITH RECURSIVE chain (id, replaced_id, depth) AS (
+         SELECT id, linked_purchase_id, 1 FROM store_purchases WHERE linked_purchase_id = $1 AND id <> $1
+         UNION SELECT p.id, p.linked_purchase_id, depth + 1 FROM chain JOIN store_purchases p
+           ON p.linked_purchase_id = chain.id AND p.id <> $1 WHERE depth < 100)
+       SELECT id, replaced_id AS "replacedId" FROM chain ORDER BY depth, id`,
+      [id],
+    );
   }
 
   /** Whether it is known of a purchase that this order was taken back. */
@@ -419,11 +448,14 @@ export class PurchasesRepository {
     return rows.map(({ id }) => id);
   }
 
-  /** Purchases that may still change, from an id on: for an operator who wants all of them asked about. */
+  /**
+   * Purchases that may still change, from an id on: for an operator who wants all of them asked about. One that is called forgotten though it
+   * has not been over for long is among them: that was a fault of the store.
+   */
   async changeable(afterId: number, limit: number): Promise<readonly number[]> {
     const rows = await this.uow.manager.query<{ id: number }[]>(
-      `SELECT id FROM store_purchases WHERE id > $1 AND NOT is_gone ORDER BY id LIMIT $2`,
-      [afterId, limit],
+      `SELECT id FROM store_purchases WHERE id > $1 AND (NOT is_gone OR access_until > $3) ORDER BY id LIMIT $2`,
+      [afterId, limit, addDays(this.clock.now(), -FORGOTTEN_AFTER_DAYS)],
     );
     return rows.map(({ id }) => id);
   }
@@ -525,8 +557,15 @@ function transactionsOf(facts: Facts): readonly (AppleTransaction | GoogleOrder)
 
 function withoutTransactions(facts: Facts): StoredFacts {
   if (facts.provider === 'apple') return { provider: 'apple', renewal: facts.renewal };
-  const { snapshot, voids, revokedAt, supersededBy } = facts;
-  return { provider: 'google', snapshot, voids, revokedAt, supersededBy };
+  const { snapshot, voids, revokedAt, supersededBy, replaced } = facts;
+  return {
+    provider: 'google',
+    snapshot,
+    voids,
+    revokedAt,
+    supersededBy,
+    ...(replaced == null ? {} : { replaced }),
+  };
 }
 
 function withTransactions(stored: StoredFacts, transactions: readonly (AppleTransaction & GoogleOrder)[]): Facts {

@@ -8,8 +8,8 @@ import { grantsAccess, Subscriptions } from '#subscriptions';
 import { type MappedProduct, Tariffs } from '#tariffs';
 import { type AppleNews, type AppleTransaction } from './apple-facts.js';
 import { currentOf, mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
-import { type GoogleFacts } from './google-facts.js';
-import { mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
+import { type GoogleFacts, type GoogleVoid } from './google-facts.js';
+import { hasEstimate, inheritedFrom, mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { type Claim, ownerOf } from './ownership.rules.js';
 import { type BoundBy, type Catalogue, type Facts, type Standing } from './purchase.js';
 import { derive, paymentsOf } from './purchase.rules.js';
@@ -91,16 +91,38 @@ export class Purchases {
       replaces === undefined
         ? null
         : await this.repository.ensure(replaces.key, replaces.purchaseToken, NOTHING_OF_GOOGLE);
-    const { learnt, refusal } = await this.uow.run(() => this.settle(id, replacedId, lesson));
+    const { learnt, refusal } = await this.learnAbout(id, replacedId, lesson);
     if (!learnt.wasOwned && learnt.userId !== null) await this.repository.askSuccessor(id);
     if (refusal !== null) throw new DomainError(refusal);
     return learnt;
+  }
+
+  private async learnAbout(
+    id: number,
+    replacedId: number | null,
+    lesson: Pick<Lesson, 'cause' | 'news'> & Partial<Lesson>,
+  ): Promise<{ learnt: Learnt; refusal: Refusal | null }> {
+    // What was taken back counts in the whole chain: another token may name the same order.
+    const successors = hasVoids(lesson.news) ? await this.repository.successors(id) : [];
+    return this.uow.run(async () => {
+      const ids = [id, ...(replacedId === null ? [] : [replacedId]), ...successors.map((one) => one.id)];
+      if (successors.length > 0) await this.repository.lock(ids);
+      const settled = await this.settle(id, replacedId, lesson);
+      for (const one of successors) await this.settle(one.id, one.replacedId, { cause: lesson.cause });
+      return settled;
+    });
   }
 
   /** Derives a purchase anew from what is known: its terms changed, or its time is over. */
   async rederive(id: number, cause: string, mayEnd = true): Promise<Learnt> {
     const { learnt } = await this.uow.run(() => this.settle(id, null, { cause, mayEnd }));
     return learnt;
+  }
+
+  /** Notes that an order of Play's was given back, in the transaction of whoever gave it. */
+  async noteVoid(id: number, { orderId, at }: Pick<GoogleVoid, 'orderId' | 'at'>): Promise<void> {
+    const voids = [{ orderId, at, isPartial: false, reason: null }];
+    await this.learnAbout(id, null, { news: { voids }, cause: 'admin' });
   }
 
   /** Notes that a customer of Apple's asked for his money, and has Apple told what he had of it. Apple decides. */
@@ -138,7 +160,8 @@ export class Purchases {
     if (row === undefined) throw new DomainError('purchase_not_found');
     const isUnconfirmed = lesson.isUnconfirmed === true;
     const isKept = lesson.news === undefined || (isUnconfirmed && row.userId !== null);
-    const facts = isKept ? row.facts : merge(row.facts, lesson.news);
+    const told = isKept ? row.facts : merge(row.facts, lesson.news);
+    const facts = replaced?.facts.provider === 'google' ? merge(told, inheritedFrom(replaced.facts)) : told;
     const catalogue = await this.catalogueOf(facts);
     const now = await this.clock.now();
     const standing = derive(facts, catalogue, now);
@@ -223,9 +246,11 @@ export class Purchases {
     const { row, facts, standing, catalogue, owner, lesson, replacedId, now } = change;
     const { userId } = owner;
     const isAnswer = lesson.isAnswer === true;
+    const isGone = row.isGone && !isAnswer; // who answers has not forgotten it
     const leewayUntil = isAnswer ? null : row.leewayUntil;
     const held = holdOn(standing, leewayUntil, now);
     const isTest = isTestPurchase(row, facts);
+    const isEstimated = facts.provider === 'google' && hasEstimate(facts);
     const columns: PurchaseChange = {
       state: standing.state,
       tariffId: standing.tariffId,
@@ -237,9 +262,9 @@ export class Purchases {
       isTest,
       leewayUntil,
       // What is to be asked stays so until the store has answered, whatever else is learnt meanwhile.
-      nextCheckAt: row.isGone ? null : earlier(nextCheckAt(standing, now), isAnswer ? null : row.owedAt),
+      nextCheckAt: isGone ? null : earlier(nextCheckAt(standing, now, isEstimated), isAnswer ? null : row.owedAt),
       acknowledgeBy: acknowledgeBy(row, facts, standing, userId, now),
-      ...(isAnswer ? { askedAt: now } : {}),
+      ...(isAnswer ? { askedAt: now, isGone } : {}),
       ...(replacedId === null ? {} : { linkedPurchaseId: replacedId }),
       ...(owner.bound === null ? {} : { userId, boundBy: owner.bound, boundAt: now }),
       ...(owner.given == null ? {} : { givenAccountToken: owner.given }),
@@ -394,6 +419,10 @@ interface Settlement {
 function merge(facts: Facts, news: AppleNews | Partial<GoogleFacts>): Facts {
   if (facts.provider === 'apple') return 'renewals' in news ? mergeApple(facts, news) : facts;
   return 'renewals' in news ? facts : mergeGoogle(facts, news);
+}
+
+function hasVoids(news: Lesson['news']): boolean {
+  return 'voids' in news && news.voids.length > 0;
 }
 
 /** What a standing is while its store cannot be asked: it goes on until then. */

@@ -208,6 +208,7 @@ export class Redeeming {
     const row = id === null ? null : await this.repository.read(id);
     if (row?.askedAt == null) return false;
     const { askedAt, state, accessUntil } = row;
+    if (state === 'pending') return false; // it may be paid by now
     const wasOver = OVER.has(state) && (state !== 'expired' || (accessUntil !== null && askedAt >= accessUntil));
     const seconds = wasOver && !isNews ? OVER_FRESH_SECONDS : FRESH_SECONDS;
     return this.clock.now() < addSeconds(askedAt, seconds);

@@ -13,10 +13,16 @@ const ACKNOWLEDGE_TEST_SECONDS = 180;
 const SHORT_PLAN_MS = 7 * DAY * 1000;
 
 /**
- * When a purchase is to be asked about although nobody heard of it: every day in its last three days, in grace and in retry; every
- * hour while it is pending. Null = never: it is over, or for life.
+ * When a purchase is to be asked about although nobody heard of it: every day in its last three days, in grace and in retry, and while
+ * what was paid is only estimated; every hour while it is pending. Null = never: it is over, or for life.
  */
-export function nextCheckAt({ state, endsAt }: Standing, now: Date): Date | null {
+export function nextCheckAt(standing: Standing, now: Date, isEstimated = false): Date | null {
+  const usual = usualCheckAt(standing, now);
+  const tomorrow = addSeconds(now, DAY);
+  return isEstimated && (usual === null || usual > tomorrow) ? tomorrow : usual;
+}
+
+function usualCheckAt({ state, endsAt }: Standing, now: Date): Date | null {
   switch (state) {
     case 'trial':
     case 'active':

@@ -13,6 +13,7 @@ export class StoreMetrics {
   private readonly softFailures: Counter;
   private readonly events: Counter<'provider' | 'type' | 'result'>;
   private readonly unknownEvents: Counter<'provider'>;
+  private readonly unknownStates: Counter<'provider'>;
   private readonly redemptions: Counter<'result'>;
   private readonly mismatches: Counter;
   private readonly purchaseFailures: Counter;
@@ -40,6 +41,12 @@ export class StoreMetrics {
     this.unknownEvents = new Counter({
       name: 'iap_unknown_events_total',
       help: 'Events of a kind that is not known here',
+      labelNames: ['provider'],
+      registers,
+    });
+    this.unknownStates = new Counter({
+      name: 'iap_unknown_states_total',
+      help: 'Answers of a store whose word for the state is not known here, so that it gives no access',
       labelNames: ['provider'],
       registers,
     });
@@ -83,6 +90,11 @@ export class StoreMetrics {
 
   unknownEvent(provider: StoreProvider): void {
     this.unknownEvents.inc({ provider });
+  }
+
+  /** A store has a word for a purchase's state that is not known here. */
+  unknownState(provider: StoreProvider): void {
+    this.unknownStates.inc({ provider });
   }
 
   /** A purchase was presented. `result` is what was answered, or the code of the refusal. */

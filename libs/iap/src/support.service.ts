@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { DomainError, type Listing, type Page } from '#kernel';
+import { Clock, DomainError, type Listing, type Page } from '#kernel';
 import { StoreLedger } from '#payments';
 import { type Actor, Audit, UnitOfWork } from '#platform';
 import { AppleStorefront, type TestRequest } from './apple.storefront.js';
@@ -27,6 +27,7 @@ export class Support {
     private readonly google: GoogleStorefront,
     private readonly ledger: StoreLedger,
     private readonly audit: Audit,
+    private readonly clock: Clock,
   ) {}
 
   /** A page of purchases, newest first: of a user, those that nobody has claimed, or all. */
@@ -109,6 +110,8 @@ export class Support {
       const { amount, currency } = payment;
       const data = { payment_id: payment.id, amount, currency };
       await this.audit.record({ ...by, action: 'purchase_refund', target: `purchase:${purchaseId}`, data });
+      // Play has done it: it counts from now on, whenever Play tells of it.
+      await this.purchases.noteVoid(purchaseId, { orderId, at: this.clock.now().getTime() });
       await this.repository.markDirty(purchaseId);
     });
     await this.asking.askAbout(purchaseId).catch((error: unknown) => {

@@ -154,6 +154,16 @@ describe('the period that traffic is counted in', () => {
     expect(periodAt(renewed, addDays(NOW, 30))).toEqual({ startedAt: addDays(NOW, 30), endsAt: addDays(NOW, 60) });
   });
 
+  it('ends where what is paid ends, though access may go on for a while (H11)', () => {
+    const renewed = {
+      ...begun(30, addDays(NOW, 63)),
+      periodStartedAt: addDays(NOW, 31),
+      endedAt: addDays(NOW, 61),
+    };
+    expect(periodAt(renewed, addDays(NOW, 60)).endsAt).toEqual(addDays(NOW, 61));
+    expect(periodAt(renewed, addDays(NOW, 62)).endsAt).toEqual(addDays(NOW, 63));
+  });
+
   it('is the one that an instant is in, and they follow each other without a gap', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 400 }), fc.nat(1000 * DAY_MS), (durationDays, ms) => {

@@ -47,13 +47,14 @@ export function entitlementOf(subscriptions: readonly Subscription[], at: Date):
 
 /**
  * The period that an instant after the start is in. What a store renews runs from the last renewal to the next one, if that is known
- * already, or to the end of access; all else
+ * already, or to the end of what is paid, and to the end of access where that goes on for a while; all else
  * runs in blocks of the tariff's duration from the start, in the middle of a day if it began there.
  */
 export function periodAt(subscription: Subscription, at: Date): Period {
-  const { startedAt, accessUntil, periodStartedAt, nextPeriodAt, tariff } = subscription;
-  if (nextPeriodAt !== null && nextPeriodAt <= at) return { startedAt: nextPeriodAt, endsAt: accessUntil };
-  if (periodStartedAt !== null) return { startedAt: periodStartedAt, endsAt: nextPeriodAt ?? accessUntil };
+  const { startedAt, endedAt, accessUntil, periodStartedAt, nextPeriodAt, tariff } = subscription;
+  const endsAt = endedAt !== null && at < endedAt ? endedAt : accessUntil;
+  if (nextPeriodAt !== null && nextPeriodAt <= at) return { startedAt: nextPeriodAt, endsAt };
+  if (periodStartedAt !== null) return { startedAt: periodStartedAt, endsAt: nextPeriodAt ?? endsAt };
   const days = tariff.durationDays === 0 ? LIFETIME_PERIOD_DAYS : tariff.durationDays;
   const blocks = Math.max(0, Math.floor((at.getTime() - startedAt.getTime()) / (days * DAY_MS)));
   const end = addDays(startedAt, (blocks + 1) * days);
