@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { SYSTEM } from '#platform';
 import { generateKeyPair, readServerDraft, Servers } from '#wireguard';
 import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
+import { newSshKey } from '../support/ssh-key.js';
 
 /** Somebody with everything that an administrator can lay hands on. */
 interface Scene {
@@ -23,7 +24,7 @@ interface Act {
 }
 
 const KEY = 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=';
-const PRIVATE_KEY = '-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n';
+const PRIVATE_KEY = newSshKey();
 let sequence = 0;
 
 const aServer = (): object => ({

@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Diagnosis, generateKeyPair, Providers, Servers } from '#wireguard';
 import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
+import { newSshKey } from '../support/ssh-key.js';
+import { newPrivateKey } from '../fakes/new-keys.js';
 import { FakeWgEasy } from '../fakes/wg-easy.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
 const FINGERPRINT = `SHA256:${'a'.repeat(43)}`;
-const PRIVATE_KEY = '-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET-ONE\n-----END OPENSSH PRIVATE KEY-----\n';
+const PRIVATE_KEY = newSshKey();
+/** Of its second line: private already, and without what a pattern would read otherwise. */
+const KEY_PART = /[A-Za-z0-9]{12,}/.exec(PRIVATE_KEY.split('\n').slice(2).join('\n'))?.[0] ?? 'none';
 const SSH = { kind: 'ssh', host: 'de1.example.com', user: 'wgctl', private_key: PRIVATE_KEY, fingerprint: FINGERPRINT };
 const EASY = { kind: 'wg-easy', url: 'https://easy.example.com', password: 'SECRET-TWO', api_key: 'SECRET-THREE' };
 
@@ -152,6 +156,7 @@ describe('POST /admin/servers', () => {
     ),
     ['public_key', { public_key: 'xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dh=' }],
     ['access.host', { access: { ...SSH, host: 'a..b' } }],
+    ['capacity', { capacity: 65_536 }],
     ['dns', { dns: ['2606:4700:4700::1111', '2606:4700:4700::1001'] }],
     ['dns', { dns: ['127.0.0.1'] }],
     ['dns', { dns: ['::ffff:1.1.1.1'] }],
@@ -283,13 +288,49 @@ describe('what proves who we are', () => {
     ];
     for (const { body } of answers) {
       expect(JSON.stringify(body)).not.toMatch(/SECRET|sealed|easy\.example|de1\.example|gAAAA/);
+      expect(JSON.stringify(body)).not.toContain(KEY_PART);
     }
     expect(logLines.join('')).not.toMatch(/SECRET|easy\.example/);
+    expect(logLines.join('')).not.toContain(KEY_PART);
     const [row] = await api.rows<{ sealed_access: string }>('SELECT sealed_access FROM vpn_servers WHERE id = $1', [
       id,
     ]);
     expect(row?.sealed_access).toMatch(/^gAAAA/);
-    expect(JSON.stringify(await api.rows('SELECT * FROM idempotency_keys'))).not.toContain('SECRET');
+    const kept = JSON.stringify(await api.rows('SELECT * FROM idempotency_keys'));
+    expect([kept.includes('SECRET'), kept.includes(KEY_PART)]).toEqual([false, false]);
+  });
+});
+
+describe('the key to log in to a host with', () => {
+  const pkcs8 = (encryption: object = {}): string =>
+    newPrivateKey('rsa')
+      .export({ format: 'pem', type: 'pkcs8', ...encryption })
+      .toString();
+
+  it.each<[string, string]>([
+    ['PKCS #8, as openssl makes it', pkcs8()],
+    ['PKCS #8 with a passphrase', pkcs8({ cipher: 'aes-256-cbc', passphrase: 'x' })],
+    ['cut off', PRIVATE_KEY.split('\n').slice(0, 3).join('\n')],
+    ['a public key', 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN0wMlJyLxPb3Iyp5vvJ8DPgsYNF8xiGXnyIGmvoyUfB'],
+  ])(
+    'is refused where nobody can log in with it (%s), and the answer says how to convert it (G5)',
+    async (_what, key) => {
+      const answer = await post(described({ access: { ...SSH, private_key: key } }));
+      expect(locsOf(answer)).toEqual(['body.access.private_key']);
+      expect(answer.body.detail[0].msg).toContain('ssh-keygen -p -f FILE');
+      expect(JSON.stringify(answer.body)).not.toContain(key.split('\n').at(1) ?? key);
+    },
+  );
+
+  it('is read when the service starts with it in the settings (G5)', async () => {
+    const environment = {
+      WG_APPLY_ENABLED: '1',
+      WG_HOST_SSH: 'wgctl@203.0.113.1',
+      WG_HOST_SSH_KEY: pkcs8().replaceAll('\n', String.raw`\n`),
+    };
+    await expect(TestApi.start({ environment })).rejects.toThrow(
+      /WG_HOST_SSH_KEY is not a private key .*ssh-keygen -p/,
+    );
   });
 });
 

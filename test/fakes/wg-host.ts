@@ -43,6 +43,10 @@ export class FakeWgHost implements HostShell {
     if (this.mood === 'hanging') return new Promise((_, reject) => this.hung.push(reject));
     this.commands.push(command);
     const line = command.words.join(' ');
+    const folder = `/sys/class/net/${this.interfaceName}`;
+    if (line === `ls ${folder}`) return Promise.resolve('flags\ntun_flags\nuevent\n');
+    if (line === `cat ${folder}/uevent ${folder}/flags`) return Promise.resolve('INTERFACE=wg0\nIFINDEX=2\n0x1091\n');
+    if (line === 'id -u') return Promise.resolve('0\n');
     if (!line.startsWith(`${this.prefix}wg `)) throw new Error(`Not a command of this host: ${line}`);
     const [verb = '', ...rest] = line.slice(this.prefix.length + 3).split(' ');
     if (verb === 'genkey' && rest.length === 0) return Promise.resolve(`${this.generate()}\n`);

@@ -99,6 +99,21 @@ describe('the gate lets pass', () => {
     expect(ran).toHaveLength('addconf wg0 /dev/stdin\n'.length + PEER.length * 1000);
   });
 
+  it('a look at its interface, and at no other (G9)', async () => {
+    const gate = ['lo', '10.8.0.0/16'];
+    expect(await ask('ls /sys/class/net/lo', '', gate)).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/^uevent$/m),
+      ran: '',
+    });
+    expect(await ask('cat /sys/class/net/lo/uevent /sys/class/net/lo/flags', '', gate)).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/^INTERFACE=lo\nIFINDEX=1\n0x[0-9a-f]+\n$/),
+    });
+    for (const other of ['ls /sys/class/net/eth0', 'ls /etc', 'cat /etc/passwd', 'cat /sys/class/net/lo/uevent'])
+      expectRefusal(await ask(other, '', gate));
+  });
+
   it('the removal of 200 peers', async () => {
     const command = `set wg0${` peer ${KEY} remove`.repeat(200)}`;
     expect(await ask(`wg ${command}`)).toMatchObject({ code: 0, ran: `${command}\n` });

@@ -35,7 +35,7 @@ export class Machine {
   static async make(): Promise<Machine> {
     const folder = await mkdtemp(join(tmpdir(), 'vpn-machine-'));
     const script = `mount -t tmpfs tmpfs /run && : > ${folder}/resolv.conf &&
-      mount --bind ${folder}/resolv.conf /etc/resolv.conf && ip link set lo up && touch ${folder}/ready && exec sleep infinity`;
+      mount --bind ${folder}/resolv.conf /etc/resolv.conf && ip link set lo up && { mount -t sysfs sysfs /sys || true; } && touch ${folder}/ready && exec sleep infinity`;
     const holder = spawn('unshare', ['--net', '--mount', 'sh', '-c', script], { stdio: 'ignore' });
     if (holder.pid === undefined) throw new Error('unshare did not start');
     await poll(() => (existsSync(join(folder, 'ready')) ? true : undefined), 10_000);

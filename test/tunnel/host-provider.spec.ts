@@ -127,6 +127,24 @@ if (!hasSudo) console.warn('THE TEST OF A HOST BEHIND SUDO IS SKIPPED: sudo is n
       await other.close();
     });
 
+    it('tells an interface that serves from one that is down, is none, or none of WireGuard (G9)', async () => {
+      await open();
+      expect(await provider.link()).toEqual({ kind: 'userspace', isUp: true, isRoot: true });
+      await host.machine.run('ip', 'link', 'set', 'wg0', 'down');
+      expect(await provider.list()).toEqual([]); // wg shows it all the same
+      expect(await provider.link()).toMatchObject({ kind: 'userspace', isUp: false });
+      await host.machine.run('ip', 'link', 'set', 'wg0', 'up');
+      const isGated = name.includes('gate');
+      for (const [other, kind] of [
+        ['wg7', 'missing'],
+        ['lo', 'other'],
+      ] as const) {
+        const another = new HostProvider(connect(), { ...options, interface: other });
+        expect(await another.link()).toMatchObject({ kind: isGated ? 'unknown' : kind });
+        await another.close();
+      }
+    });
+
     it(`holds ${MANY} peers`, async () => {
       await open();
       const specs = Array.from({ length: MANY }, (_, index) => ({

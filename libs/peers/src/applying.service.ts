@@ -2,7 +2,15 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { DomainError, Randomness } from '#kernel';
 import { isDatabaseUnavailable, LeaseLostError, LOG, UnitOfWork } from '#platform';
-import { Addresses, Providers, type Server, ServerHealthRepository, Servers, type WireGuardProvider } from '#wireguard';
+import {
+  Addresses,
+  LOGIN_REFUSALS,
+  Providers,
+  type Server,
+  ServerHealthRepository,
+  Servers,
+  type WireGuardProvider,
+} from '#wireguard';
 import { DesiredPeersRepository, type DesiredRow, type Leftover } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { restSeconds } from './reconciliation.rules.js';
@@ -98,7 +106,11 @@ export class Applying {
     const kind = kindOf(error);
     if (kind === 'server_not_found') return; // deleted meanwhile: there is nothing to be told any more
     this.metrics.failed(serverId, kind);
-    await this.health.failed(serverId, kind, (failures) => jitter * restSeconds(failures));
+    await this.health.failed(
+      serverId,
+      kind,
+      (failures) => jitter * restSeconds(failures, LOGIN_REFUSALS.includes(kind)),
+    );
     const level = error instanceof DomainError ? 'warn' : 'error';
     this.log[level]({ err: error, serverId, kind }, 'a WireGuard server could not be told');
   }

@@ -2,7 +2,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
 import { DomainError } from '#kernel';
 import { LOG, UnitOfWork } from '#platform';
-import { generateKeyPair, type PeerMaterial, Providers, type Server, type WireGuardProvider } from '#wireguard';
+import {
+  generateKeyPair,
+  type PeerMaterial,
+  Providers,
+  type Server,
+  ServerHealthRepository,
+  type WireGuardProvider,
+} from '#wireguard';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
 import { type Patience } from './patience.js';
 import { type Peer } from './peer.js';
@@ -22,6 +29,7 @@ export class PeerOrigins {
   constructor(
     private readonly uow: UnitOfWork,
     private readonly providers: Providers,
+    private readonly health: ServerHealthRepository,
     private readonly repository: PeersRepository,
     private readonly desired: DesiredPeersRepository,
     private readonly traffic: Traffic,
@@ -95,6 +103,9 @@ export class PeerOrigins {
 
   private async provider(server: Server): Promise<WireGuardProvider> {
     this.uow.assertClosed();
+    // Each login that is turned down counts against us there: those who create devices do not add to them.
+    if (await this.health.isTurnedDown(server.id))
+      throw new DomainError('server_unavailable', { params: { kind: 'authentication' } });
     const provider = await this.providers.of(server);
     if (provider === null) throw new DomainError('server_refused', { params: { kind: 'not_applied' } });
     return provider;

@@ -85,5 +85,6 @@ describe('the brake', () => {
 });
 
 it('leaves a failing server alone for longer each time, and never for long', () => {
-  expect([1, 2, 3, 4, 5, 50].map(restSeconds)).toEqual([1, 2, 4, 8, 15, 15]);
+  expect([1, 2, 3, 4, 5, 50].map((failures) => restSeconds(failures))).toEqual([1, 2, 4, 8, 15, 15]);
+  expect([1, 2, 3, 4, 50].map((failures) => restSeconds(failures, true))).toEqual([120, 240, 480, 900, 900]);
 });

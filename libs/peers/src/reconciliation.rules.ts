@@ -67,7 +67,11 @@ export function isTooMuch(removals: number, live: number): boolean {
   return removals > BRAKE_COUNT && removals > BRAKE_SHARE * live;
 }
 
-/** How long a server that failed so many times in a row is left alone, in seconds (security page 4.1: 1 s to 15 s). */
-export function restSeconds(failures: number): number {
-  return Math.min(15, 2 ** Math.max(0, failures - 1));
+/**
+ * How long a server that failed so many times in a row is left alone, in seconds: 1 s to 15 s (security page 4.1). One that turns our
+ * login down, 2 to 15 minutes: fail2ban bans after five refusals in ten minutes, and sshd's own penalties grow with each.
+ */
+export function restSeconds(failures: number, isTurnedDown = false): number {
+  const doubled = 2 ** Math.max(0, failures - 1);
+  return isTurnedDown ? Math.min(900, 120 * doubled) : Math.min(15, doubled);
 }

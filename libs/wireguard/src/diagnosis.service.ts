@@ -10,6 +10,8 @@ import {
   UnreadableSecretError,
 } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
+import { faultOf } from './host-link.rules.js';
+import { HostProvider } from './host.provider.js';
 import { isKey } from './keys.js';
 import { areAllIpv6, parseSubnet, parseSubnet6 } from './networks.js';
 import { Providers } from './providers.service.js';
@@ -18,7 +20,7 @@ import { type WireGuardProvider } from './wireguard.provider.js';
 
 /** What came of looking at one side of a server. */
 export interface Finding {
-  readonly about: 'settings' | 'connection' | 'public key' | 'addresses';
+  readonly about: 'settings' | 'connection' | 'interface' | 'public key' | 'addresses';
   readonly isWell: boolean;
   /** One line for an operator, without any secret. */
   readonly says: string;
@@ -44,15 +46,24 @@ export class Diagnosis {
   }
 
   private async connection(server: Server): Promise<readonly Finding[]> {
+    let provider: WireGuardProvider | null = null;
     try {
-      const provider = await this.providers.of(server);
+      provider = await this.providers.of(server);
       if (provider === null) return [finding('connection', true, 'none: an operator applies the export')];
       const live = await provider.list();
-      return [finding('connection', true, `answers, with ${live.length} peers`), await publicKey(server, provider)];
+      return [
+        finding('connection', true, `answers, with ${live.length} peers`),
+        ...(await hostInterface(provider, true)),
+        await publicKey(server, provider),
+      ];
     } catch (error) {
       if (error instanceof UnreadableSecretError) return [finding('connection', false, error.message)];
       if (!(error instanceof DomainError)) throw error;
-      return [finding('connection', false, reasonOf(error))];
+      const isOfWg = ['interface', 'permission'].includes(String(error.params['kind']));
+      return [
+        finding('connection', false, reasonOf(error)),
+        ...(provider !== null && isOfWg ? await hostInterface(provider, false) : []),
+      ];
     }
   }
 
@@ -81,6 +92,13 @@ function faultsOf(server: Server, isProduction: boolean): readonly string[] {
     ...(parseSubnet(subnet) === undefined ? ['the subnet is not an IPv4 network from /16 to /30'] : []),
     ...(subnet6 === null || parseSubnet6(subnet6) !== undefined ? [] : ['the IPv6 subnet is none that peers can have']),
   ];
+}
+
+/** What `wg` cannot tell apart, and an interface that is down, which `wg` shows as if it were not. */
+async function hostInterface(provider: WireGuardProvider, answers: boolean): Promise<readonly Finding[]> {
+  if (!(provider instanceof HostProvider)) return [];
+  const fault = faultOf(await provider.link(), provider.interface, answers);
+  return fault === undefined ? [] : [finding('interface', false, fault)];
 }
 
 async function publicKey(server: Server, provider: WireGuardProvider): Promise<Finding> {

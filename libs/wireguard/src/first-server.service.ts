@@ -1,12 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { readFile } from 'node:fs/promises';
 import { type Logger } from 'pino';
 import { Audit, differences, LOG, SecretBox, Settings, SettingsError, SYSTEM, UnitOfWork } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { generateKeyPair } from './keys.js';
 import { areAllIpv6, parseSubnet } from './networks.js';
+import { ServerHealthRepository } from './server-health.repository.js';
 import { type Server } from './server.js';
 import { placeOf, type SealedAccess, type ServerAccess } from './server-access.js';
 import { type DescribedServer, ServersRepository } from './servers.repository.js';
+import { isSshKey, SSH_KEY } from './ssh-connection.js';
 
 const DEVELOPMENT_ENDPOINT = '127.0.0.1:51820';
 
@@ -37,6 +40,7 @@ export class FirstServer {
     private readonly uow: UnitOfWork,
     private readonly repository: ServersRepository,
     private readonly addresses: AddressesRepository,
+    private readonly health: ServerHealthRepository,
     private readonly audit: Audit,
     private readonly box: SecretBox,
     @Inject(LOG) private readonly log: Logger,
@@ -55,6 +59,7 @@ export class FirstServer {
    * @throws SettingsError naming the settings that peers forbid
    */
   async update({ confirmed = false } = {}): Promise<void> {
+    await assertSshKey(this.settings.wireguard.host);
     const { serverPublicKey, endpoint, subnet, dns, mtu, keyPolicy, applies, presharedKeys } = this.settings.wireguard;
     await this.uow.run(async () => {
       const existing = await this.repository.lockFirst();
@@ -74,6 +79,7 @@ export class FirstServer {
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
       assertResolves(server);
       if (existing !== null) await this.assertPeersStay(existing, server, confirmed);
+      if (reach.columns.sealedAccess !== undefined) await this.health.retry(server.id);
       await this.record(existing, server, reach);
     });
   }
@@ -132,6 +138,15 @@ export class FirstServer {
 function assertResolves({ provider, subnet6, dns }: Server): void {
   if (provider === 'wg-easy' || subnet6 !== null || !areAllIpv6(dns)) return;
   throw new SettingsError(['WG_DNS lists IPv6 addresses only, but devices have IPv4 only: list one they can ask']);
+}
+
+/** @throws SettingsError when the key to log in to the host with cannot be read */
+async function assertSshKey(host: Settings['wireguard']['host']): Promise<void> {
+  if (host === undefined) return;
+  const name = 'text' in host.key ? 'WG_HOST_SSH_KEY' : 'WG_HOST_SSH_KEY_FILE';
+  const text = 'text' in host.key ? host.key.text : await readFile(host.key.file, 'utf8').catch(() => undefined);
+  if (text === undefined) throw new SettingsError([`${name} names a file that cannot be read`]);
+  if (!isSshKey(text)) throw new SettingsError([`${name} is not ${SSH_KEY}`]);
 }
 
 /** What would take their addresses or keys from devices that exist. */

@@ -36,7 +36,7 @@ export {
   type ServerChange,
   type ServerDraft,
 } from './server-draft.js';
-export { type ServerHealth, ServerHealthRepository } from './server-health.repository.js';
+export { LOGIN_REFUSALS, type ServerHealth, ServerHealthRepository } from './server-health.repository.js';
 export { type Placement, Servers } from './servers.service.js';
 export { SshConnection, type SshTarget } from './ssh-connection.js';
 export { renderClientConfig, renderServerConfig, type ServerPeer } from './wg-quick.js';

@@ -3,6 +3,7 @@ import { isResolver, parseEndpoint, parseHost } from '#platform';
 import { isInterfaceName } from './host.provider.js';
 import { isKey } from './keys.js';
 import { parseSubnet, parseSubnet6 } from './networks.js';
+import { isSshKey, SSH_KEY } from './ssh-connection.js';
 import { type Server, SERVER_PROVIDERS, SERVER_STATUSES } from './server.js';
 import { ACCESS_KINDS, type ServerAccess } from './server-access.js';
 import { parseTargetUrl } from './target-address.rules.js';
@@ -35,8 +36,8 @@ const MAX_PORT = 65_535;
 /** IPv6 needs 1280; an interface takes no more than 9000. */
 const MIN_MTU = 1280;
 const MAX_MTU = 9000;
-/** As many as the widest subnet has. */
-const MAX_CAPACITY = 65_536;
+/** More than the widest subnet has for peers, and the most that wireguard-go takes: at one more it stops with half a batch applied. */
+const MAX_CAPACITY = 65_535;
 
 /** No control characters (it is printed in lists), and not digits alone: commands take either an id or a name. */
 const NAME = /^(?!\d+$)[^\p{C}]{1,64}$/u;
@@ -44,7 +45,6 @@ const REGION = /^[a-z0-9-]{1,32}$/;
 const COUNTRY = /^[A-Z]{2}$/;
 const SSH_USER = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
 const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/;
-const PRIVATE_KEY = /^-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n/;
 const PRINTABLE = /^[\x20-\x7e]+$/;
 
 /**
@@ -150,7 +150,7 @@ function readAccess(fields: Fields): ServerAccess | undefined {
 function readSsh(fields: Fields, interfaceName: string): ServerAccess | undefined {
   const host = fields.text('host', parseHost, 'the name or address of a host');
   const user = fields.text('user', (text) => matched(SSH_USER, text), 'the name of a user');
-  const text = fields.text('private_key', (key) => matched(PRIVATE_KEY, key), 'a private key, as OpenSSH or PEM');
+  const text = fields.text('private_key', (key) => (isSshKey(key) ? key : undefined), SSH_KEY);
   const port = fields.integer('port', 1, MAX_PORT) ?? DEFAULT_SSH_PORT;
   const fingerprint =
     fields.text('fingerprint', (print) => matched(FINGERPRINT, print), 'a fingerprint as ssh-keygen -lf prints it') ??

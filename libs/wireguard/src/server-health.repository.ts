@@ -17,6 +17,12 @@ export interface ServerHealth {
   readonly heldRemovals: number | null;
 }
 
+/**
+ * Failures of a login, which no later attempt mends by itself, and which hosts answer many of with a ban (fail2ban, PerSourcePenalties
+ * of sshd).
+ */
+export const LOGIN_REFUSALS: readonly string[] = ['authentication', 'host_key', 'private_key'];
+
 interface Swept {
   readonly nextInSeconds: number;
   readonly livePeers: number;
@@ -55,6 +61,21 @@ export class ServerHealthRepository {
   async isResting(serverId: number): Promise<boolean> {
     const health = await this.uow.repository(ServerHealthEntity).findOneBy({ serverId });
     return health !== null && health.failures > 0 && health.nextSweepAt > this.clock.now();
+  }
+
+  /** Whether it turned our login down just now: until somebody mends that, each attempt counts against us there. */
+  async isTurnedDown(serverId: number): Promise<boolean> {
+    const health = await this.uow.repository(ServerHealthEntity).findOneBy({ serverId });
+    const isLogin = health !== null && LOGIN_REFUSALS.includes(health.failure ?? '');
+    return isLogin && health.nextSweepAt > this.clock.now();
+  }
+
+  /** Has it tried at once, however long it was to be left alone: an operator has changed something. */
+  async retry(serverId: number): Promise<void> {
+    await this.uow.manager.query(
+      'UPDATE vpn_server_health SET next_sweep_at = LEAST(next_sweep_at, $2) WHERE server_id = $1',
+      [serverId, this.clock.now()],
+    );
   }
 
   async succeeded(serverId: number, { nextInSeconds, ...known }: Swept): Promise<void> {

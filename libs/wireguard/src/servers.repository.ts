@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Clock, DomainError } from '#kernel';
 import { refuseOn, UnitOfWork } from '#platform';
 import { ServerEntity } from './server.entity.js';
+import { LOGIN_REFUSALS } from './server-health.repository.js';
 import {
   type Server,
   type ServerOverview,
@@ -38,7 +39,7 @@ export type ServerColumns = Omit<Server, 'id' | 'fromSettings'> & { readonly sea
 const FIRST_NAME = 'default';
 
 /**
- * A server that failed this often in a row is shown as unreachable, and gets new peers only where there is no other: they wait for
+ * A server that failed this often in a row, or turned our login down, is shown as unreachable, and gets new peers only where there is no other: they wait for
  * it.
  */
 const UNREACHABLE_AFTER = 5;
@@ -49,7 +50,8 @@ const HAS_PEERS = { vpn_peers_address_fkey: 'server_in_use' } as const;
 /** All addresses of the subnet but the network's, the server's and the broadcast one. */
 const MAX_PEERS = 'LEAST(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3)';
 /** What nobody speaks to cannot fail; what an operator has switched off is not asked. */
-const IS_UNREACHABLE = `(s.applies AND s.status <> 'disabled' AND COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER})`;
+const IS_UNREACHABLE = `(s.applies AND s.status <> 'disabled' AND (COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER}
+  OR h.failure IN (${LOGIN_REFUSALS.map((kind) => `'${kind}'`).join(', ')})))`;
 
 /** Peers are only counted where that decides anything: with several servers to choose from, or a capacity. */
 const ROOMIEST = `

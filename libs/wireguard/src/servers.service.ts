@@ -15,6 +15,7 @@ import {
 import { AddressesRepository } from './addresses.repository.js';
 import { areAllIpv6 } from './networks.js';
 import { Providers } from './providers.service.js';
+import { ServerHealthRepository } from './server-health.repository.js';
 import { type Server, type ServerOverview } from './server.js';
 import { type SealedAccess, type ServerAccess, placeOf } from './server-access.js';
 import { type ServerChange, type ServerDraft } from './server-draft.js';
@@ -38,6 +39,7 @@ export class Servers {
     private readonly settings: Settings,
     private readonly uow: UnitOfWork,
     private readonly repository: ServersRepository,
+    private readonly health: ServerHealthRepository,
     private readonly addresses: AddressesRepository,
     private readonly providers: Providers,
     private readonly idempotency: Idempotency,
@@ -115,6 +117,7 @@ export class Servers {
       assertFits(after, access ?? known);
       if (['dns', 'subnet6', 'provider'].some((field) => field in columns)) assertResolves(after);
       await this.repository.update(id, { ...columns, ...this.sealed(access, known) });
+      await this.health.retry(id);
       if (after.subnet !== before.subnet) await this.addresses.fill(after);
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
       if (isAnother(before, after) && (await this.repository.hasPeers(id))) throw new DomainError('server_in_use');

@@ -169,6 +169,16 @@ export class SshConnection implements HostShell {
   }
 }
 
+/** As `ssh-keygen` has it; `openssl` and clouds make PKCS #8 (BEGIN PRIVATE KEY), which ssh2 cannot read. */
+export const SSH_KEY =
+  'a private key without passphrase, as OpenSSH or PEM (RSA, EC) has it; "ssh-keygen -p -f FILE" converts one of PKCS #8, of RSA or EC';
+
+/** Whether a text is a private key that a connection can be opened with: one that is read here, and needs no passphrase. */
+export function isSshKey(text: string): boolean {
+  const key = ssh2.utils.parseKey(text);
+  return !isError(key) && key.isPrivateKey();
+}
+
 /** As `ssh-keygen -lf` prints it. */
 function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;

@@ -50,7 +50,7 @@ const SUBNET6 = {
 };
 const CAPACITY = {
   min: 1,
-  max: 65_536,
+  max: 65_535,
   optional: true,
   example: 500,
   description: 'Peers at most; none: by addresses',
