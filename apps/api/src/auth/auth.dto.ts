@@ -22,6 +22,7 @@ import {
 } from '../http/given.decorator.js';
 import {
   ShownBoolean,
+  ShownBytes,
   ShownChoice,
   ShownId,
   ShownInstant,
@@ -181,7 +182,7 @@ export class SubscriptionOut {
   @ShownInteger({ example: 30, description: '0 = for life' })
   duration_days: number;
 
-  @ShownInteger({ example: 30, description: 'The same, as older versions of the app read it' })
+  /** The same, as older versions of the app read it. Not in the document: generators would write one name twice. */
   durationDays: number;
 
   @ShownMoney()
@@ -202,7 +203,7 @@ export class SubscriptionOut {
   @ShownBoolean({ example: false })
   is_trial: boolean;
 
-  @ShownInteger({
+  @ShownBytes({
     nullable: true,
     example: 1_250_000_000,
     description: 'Bytes in the running period, both ways, half a minute old at most; null when access is not granted',

@@ -1,11 +1,15 @@
 import { type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { type ErrorCode } from '#kernel';
+import { describeUnprocessable } from './error.dto.js';
 import { addRefusals, refusalExamples } from './operation.decorator.js';
 
 const METHODS = ['get', 'post', 'put', 'delete'] as const;
 /** How any request with a body can be refused before anybody looks at what it says. */
 const OF_EVERY_BODY: readonly ErrorCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type'];
+
+/** The owner has published none. */
+const LICENSE = { name: 'Proprietary' };
 
 const DESCRIPTION = `Accounts, subscriptions and WireGuard devices of a mobile VPN.
 
@@ -17,7 +21,13 @@ repeated as it is. A DELETE that is answered with 404 after an attempt without a
 
 **503.** \`database_unavailable\`: nothing was done; try again after \`Retry-After\` seconds. \`outcome_unknown\`: it may have been done or
 not, and is repeated in the same way; registering again is then refused as \`email_already_registered\`, \`iap_verify\` answers
-\`already_verified\`.`;
+\`already_verified\`.
+
+**Enumerations** in answers are open: \`x-extensible-enum\` lists the words of this version, and later versions may add others. Treat a
+word that you do not know as the least that it may mean; whether access is granted is said by \`status == "active"\` alone.
+
+**Errors** carry a stable \`code\`. \`detail\` is a fixed English text; with \`validation_error\` and the other codes of 422 that name fields it
+is a list of them.`;
 
 /** How any request that writes can end when the database cannot say whether it did. */
 const OF_EVERY_WRITE: readonly ErrorCode[] = ['outcome_unknown'];
@@ -50,11 +60,18 @@ export function describeApi(app: INestApplication): OpenAPIObject {
   for (const item of Object.values(document.paths)) {
     for (const method of METHODS) {
       const operation = item[method];
-      if (operation?.requestBody !== undefined) addRefusals(operation.responses, OF_EVERY_BODY);
-      if (operation !== undefined && method !== 'get') addRefusals(operation.responses, OF_EVERY_WRITE);
+      if (operation === undefined) continue;
+      operation.security ??= []; // said, not left out: a reader cannot tell an open door from a forgotten lock
+      if (operation.requestBody !== undefined) addRefusals(operation.responses, OF_EVERY_BODY);
+      if (method !== 'get') addRefusals(operation.responses, OF_EVERY_WRITE);
     }
   }
-  return { ...document, components: { ...document.components, examples: refusalExamples(document) } };
+  const components = {
+    ...document.components,
+    schemas: describeUnprocessable(document.components?.schemas ?? {}),
+    examples: refusalExamples(document),
+  };
+  return { ...document, info: { ...document.info, license: LICENSE }, components };
 }
 
 /** Serves the document at /openapi.json and a page to try it at /docs. */

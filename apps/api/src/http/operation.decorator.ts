@@ -6,6 +6,7 @@ import {
   ApiHeader,
   ApiOperation,
   ApiResponse,
+  ApiSecurity,
   getSchemaPath,
   type OpenAPIObject,
 } from '@nestjs/swagger';
@@ -13,7 +14,7 @@ import { type ErrorCode, ERRORS } from '#kernel';
 import { messageFor } from '#platform';
 import { Access, type AccessLevel } from './access.guard.js';
 import { STATUS_OF } from './error.filter.js';
-import { ErrorOut, ValidationErrorOut } from './error.dto.js';
+import { ErrorOut, UNPROCESSABLE_OUT, ValidationErrorOut } from './error.dto.js';
 import { IdempotencyInterceptor } from './idempotency.interceptor.js';
 import { RateLimited } from './rate-limit.guard.js';
 import { RATE_LIMIT_HEADERS, type RateLimitName } from './rate-limit.rules.js';
@@ -56,6 +57,15 @@ const OF_EVERY_CALLER: Readonly<Record<AccessLevel, readonly ErrorCode[]>> = {
   admin: ['not_authenticated', 'invalid_token', 'user_not_active', 'admin_required'],
 };
 
+/** Who may call, for the description. */
+const CALLERS: Readonly<Record<AccessLevel, string>> = {
+  public: 'Anybody may call it.',
+  optional: 'Anybody may call it; a token is looked at where there is one.',
+  user: 'For users who are signed in and active.',
+  admin: 'For administrators.',
+};
+const REPEATABLE = 'May be repeated with the same `Idempotency-Key`: it creates nothing twice.';
+
 /** A request that was one too many is also told when to come again. */
 const REFUSED_HEADERS = { 'Retry-After': 'Seconds after which to try again', ...RATE_LIMIT_HEADERS };
 
@@ -69,6 +79,7 @@ const REQUEST_ID_EXAMPLE = '5f0d7c1e-6f2f-4b0e-8f62-5f6f3f0f8f11';
 export function Operation(options: OperationOptions): MethodDecorator {
   const { access, summary, description, creates = false, limit, needsDatabase = true, errors = [] } = options;
   const codes: readonly ErrorCode[] = [
+    'malformed_request',
     ...OF_EVERY_CALLER[access],
     ...errors,
     ...(creates ? (['idempotency_key_in_use', 'idempotency_key_reused'] as const) : []),
@@ -80,8 +91,12 @@ export function Operation(options: OperationOptions): MethodDecorator {
     HttpCode(200),
     Access(access),
     ApiExtension('x-access', access),
-    ApiOperation({ summary, ...(description === undefined ? {} : { description }) }),
+    ApiOperation({
+      summary,
+      description: [description, CALLERS[access], creates ? REPEATABLE : undefined].filter(Boolean).join(' '),
+    }),
     ...(access === 'public' ? [] : [ApiBearerAuth('bearer')]),
+    ...(access === 'optional' ? [ApiSecurity({})] : []),
     ...(creates ? [UseInterceptors(IdempotencyInterceptor), idempotencyHeader()] : []),
     ...(limit === undefined ? [] : [RateLimited(limit)]),
     success(options),
@@ -103,7 +118,7 @@ function idempotencyHeader(): MethodDecorator {
 function success({ answer, nullable = false, paged = false, limit }: OperationOptions): MethodDecorator {
   const headers: HeadersObject = {
     ...(paged ? { 'X-Total-Count': { description: 'How many there are in all', schema: { type: 'integer' } } } : {}),
-    ...(limit === undefined ? {} : documented(RATE_LIMIT_HEADERS)),
+    ...(limit === undefined ? {} : describeHeaders(RATE_LIMIT_HEADERS)),
   };
   const done = { status: 200, description: 'Done', ...(Object.keys(headers).length === 0 ? {} : { headers }) };
   if ('content' in answer) return ApiResponse({ ...done, content: { ...answer.content } });
@@ -118,7 +133,7 @@ function success({ answer, nullable = false, paged = false, limit }: OperationOp
   return applyDecorators(ApiExtraModels(dto), ApiResponse({ ...done, schema }));
 }
 
-function documented(headers: Readonly<Record<string, string>>): HeadersObject {
+function describeHeaders(headers: Readonly<Record<string, string>>): HeadersObject {
   return Object.fromEntries(
     Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: 'integer' } }]),
   );
@@ -136,14 +151,14 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
   for (const code of new Set(codes)) {
     const { kind, detail } = ERRORS[code];
     const status = STATUS_OF[kind];
-    const known = responses[status];
-    const before = known !== undefined && 'description' in known ? known : undefined;
+    const documented = responses[status];
+    const before = documented !== undefined && 'description' in documented ? documented : undefined;
     const examples = before?.content?.['application/json']?.examples ?? {};
     const ref = getSchemaPath(kind === 'unprocessable' ? ValidationErrorOut : ErrorOut);
-    const refs = [...new Set([...refsOf(before?.content?.['application/json']?.schema), ref])];
-    const schema = refs.length === 1 ? { $ref: ref } : { oneOf: refs.map(($ref) => ({ $ref })) };
+    const known = refOf(before?.content?.['application/json']?.schema) ?? ref;
+    const schema = { $ref: known === ref ? ref : getSchemaPath(UNPROCESSABLE_OUT) };
     responses[status] = {
-      ...(status === STATUS_OF.too_many_requests ? { headers: documented(REFUSED_HEADERS) } : {}),
+      ...(status === STATUS_OF.too_many_requests ? { headers: describeHeaders(REFUSED_HEADERS) } : {}),
       description: before === undefined ? detail : `${before.description} · ${detail}`,
       content: {
         'application/json': { schema, examples: { ...examples, [code]: { $ref: EXAMPLES + code } } },
@@ -152,11 +167,10 @@ export function addRefusals(responses: ResponsesObject, codes: readonly ErrorCod
   }
 }
 
-/** The schemas that a documented answer may have so far. */
-function refsOf(schema: unknown): readonly string[] {
-  if (typeof schema !== 'object' || schema === null) return [];
-  if ('$ref' in schema && typeof schema.$ref === 'string') return [schema.$ref];
-  return 'oneOf' in schema && Array.isArray(schema.oneOf) ? schema.oneOf.flatMap(refsOf) : [];
+/** The schema that a documented answer has so far. */
+function refOf(schema: unknown): string | undefined {
+  if (typeof schema !== 'object' || schema === null || !('$ref' in schema)) return undefined;
+  return typeof schema.$ref === 'string' ? schema.$ref : undefined;
 }
 
 /** An example of every refusal that an operation of the document names, for its `components.examples`. */

@@ -48,8 +48,24 @@ export function ShownUuid(options: ShownOptions = {}): PropertyDecorator {
   return shown({ type: 'string', format: 'uuid', example: '6f1c3f0e-2f1a-4a53-9d8f-0a4f5f6b7c8d' }, options);
 }
 
+/** A number of bytes: beyond 2 GB, so 64 bits wide for those who ask for a width. */
+export function ShownBytes(options: ShownOptions = {}): PropertyDecorator {
+  return shown({ type: 'integer', format: 'int64', minimum: 0 }, options);
+}
+
+/** More choices than this are not listed in a description. */
+const LISTED_CHOICES = 12;
+
+/**
+ * One of some words, and of those that later versions add: an open enumeration. A closed one (`enum`) becomes a type in generated
+ * clients, and they fail on every word that they do not know, so the words are listed beside the type.
+ */
 export function ShownChoice(name: string, choices: readonly string[], options: ShownOptions = {}): PropertyDecorator {
-  return shown({ enum: [...choices], enumName: name, example: choices[0] }, options);
+  const known =
+    choices.length > LISTED_CHOICES ? 'see x-extensible-enum' : choices.map((choice) => `\`${choice}\``).join(', ');
+  const description = [options.description, `Open, there may be others later: ${known}`].filter(Boolean).join('. ');
+  const open = { type: 'string', title: name, 'x-extensible-enum': [...choices], example: choices[0] } as const;
+  return shown(open, { ...options, description });
 }
 
 export function ShownList(type: () => new () => object, options: ShownOptions = {}): PropertyDecorator {

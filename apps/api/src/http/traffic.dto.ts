@@ -1,7 +1,7 @@
 import { type TrafficDay } from '#peers';
 import { GivenQueryDay, GivenQueryId } from './given.decorator.js';
 import { ListQuery } from './listing.js';
-import { ShownDay, ShownInteger } from './shown.decorator.js';
+import { ShownBytes, ShownDay } from './shown.decorator.js';
 
 /** `?from=&to=&skip=&limit=` of what is counted by day. */
 export class TrafficQuery extends ListQuery {
@@ -28,10 +28,10 @@ export class TrafficDayOut {
   @ShownDay({ description: 'UTC' })
   day: string;
 
-  @ShownInteger({ description: 'Bytes from devices', example: 1_048_576 })
+  @ShownBytes({ description: 'Bytes from devices', example: 1_048_576 })
   rx_bytes: number;
 
-  @ShownInteger({ description: 'Bytes to devices', example: 52_428_800 })
+  @ShownBytes({ description: 'Bytes to devices', example: 52_428_800 })
   tx_bytes: number;
 
   static from({ day, receivedBytes, sentBytes }: TrafficDay): TrafficDayOut {

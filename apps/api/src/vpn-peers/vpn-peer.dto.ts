@@ -11,7 +11,7 @@ import {
 } from '#peers';
 import { type Placement } from '#wireguard';
 import { GivenAllowedIps, GivenId, GivenPeerAddress, GivenPublicKey, GivenText } from '../http/given.decorator.js';
-import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownInteger, ShownText } from '../http/shown.decorator.js';
+import { ShownBoolean, ShownChoice, ShownId, ShownInstant, ShownBytes, ShownText } from '../http/shown.decorator.js';
 
 const DEVICE_NAME_LENGTH = 64;
 const REGION_LENGTH = 32;
@@ -148,10 +148,10 @@ export class VpnPeerOut {
   @ShownInstant({ nullable: true, example: null })
   last_handshake_at: string | null;
 
-  @ShownInteger({ description: 'Bytes from the device', example: 0 })
+  @ShownBytes({ description: 'Bytes from the device', example: 0 })
   rx_bytes: number;
 
-  @ShownInteger({ description: 'Bytes to the device', example: 0 })
+  @ShownBytes({ description: 'Bytes to the device', example: 0 })
   tx_bytes: number;
 
   @ShownInstant()
