@@ -37,6 +37,8 @@ export interface ApiOptions {
   readonly logLines?: string[];
   /** Another way to the same database. */
   readonly databaseUrl?: (direct: string) => string;
+  /** Whether that way leads through a pooler. */
+  readonly databaseIsPooled?: boolean;
   /** Routes beside those of the service, to try what stands before them. */
   readonly controllers?: readonly Type[];
   /** Puts fakes in the place of what reaches out. */
@@ -60,7 +62,8 @@ export class TestApi {
     readonly database: TestDatabase,
   ) {}
 
-  static async start({ environment, logLines, databaseUrl, controllers, override }: ApiOptions = {}): Promise<TestApi> {
+  static async start(given: ApiOptions = {}): Promise<TestApi> {
+    const { environment, logLines, databaseUrl, databaseIsPooled = false, controllers, override } = given;
     const database = await createTestDatabase();
     const clock = new ManualClock(new Date());
     const destination = logLines === undefined ? undefined : { write: (line: string) => void logLines.push(line) };
@@ -68,6 +71,7 @@ export class TestApi {
     const options = {
       settings: testSettings(environment),
       databaseUrl: databaseUrl?.(database.url) ?? database.url,
+      databaseIsPooled,
       log,
       clock,
     };

@@ -47,7 +47,7 @@ function describe(error: unknown): string {
   if (error instanceof DomainError) return [ERRORS[error.code].detail, ...error.issues.map(describeIssue)].join('\n');
   if (!(error instanceof Error)) return String(error);
   // A fault of the settings, or a database that cannot be reached, says what to do; a stack would only hide it.
-  return error.name === 'SettingsError' ? error.message : (error.stack ?? error.message);
+  return ['SettingsError', 'StartError'].includes(error.name) ? error.message : (error.stack ?? error.message);
 }
 
 function describeIssue({ loc, msg }: FieldIssue): string {

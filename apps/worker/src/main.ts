@@ -1,5 +1,5 @@
 import { NestFactory } from '@nestjs/core';
-import { createLog, loadSettings, NestLog, openDatabase, watchEventLoop } from '#platform';
+import { createLog, loadSettings, logWarnings, NestLog, openDatabase, watchEventLoop } from '#platform';
 import { WorkerModule } from './worker.module.js';
 
 /** How long a job under way may take to finish, in milliseconds. */
@@ -9,8 +9,9 @@ async function start(): Promise<void> {
   const settings = await loadSettings();
   const log = await createLog({ level: settings.logLevel, pretty: settings.environment === 'development' });
   watchEventLoop(settings.watchdogSeconds);
-  const database = await openDatabase(settings);
-  const module = WorkerModule.with({ settings, databaseUrl: database.url, log });
+  logWarnings(log);
+  const database = await openDatabase(settings, { tell: (sentence) => log.warn(sentence) });
+  const module = WorkerModule.with({ settings, databaseUrl: database.url, databaseIsPooled: database.isPooled, log });
   const worker = await NestFactory.createApplicationContext(module, { logger: new NestLog(log), abortOnError: false });
   log.info({ database: database.description, migrated: database.migrated }, 'running the jobs');
 

@@ -29,6 +29,8 @@ export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embed
 export { type Lease, LeaseLostError, Leases } from './database/leases.service.js';
 export { migrate } from './database/migrate.js';
 export { openDatabase, type OpenDatabase } from './database/open-database.js';
+export { Patience } from './database/patience.js';
+export { StartError } from './database/start-error.js';
 export { PreparedQueries, type PreparedQuery } from './database/prepared-queries.js';
 export { UnitOfWork } from './database/unit-of-work.js';
 export { chooseLocale, DEFAULT_LOCALE, type Locale, LOCALES, messageFor } from './i18n/messages.js';
@@ -56,7 +58,7 @@ export { isSampleKey, isWireGuardKey } from './network/wireguard-key.js';
 export { PlatformModule, type PlatformOptions } from './platform.module.js';
 export { AccessLog, type AccessLine } from './telemetry/access-log.js';
 export { clientAddress, forwardedScheme, type Network, networkOf } from './telemetry/client-address.js';
-export { createLog, LOG, NestLog } from './telemetry/log.js';
+export { createLog, describeError, LOG, logWarnings, NestLog } from './telemetry/log.js';
 export { InvariantsGauge } from './telemetry/invariants-gauge.js';
 export { Metrics } from './telemetry/metrics.js';
 export { MetricsServer } from './telemetry/metrics-server.js';

@@ -31,6 +31,8 @@ import { MetricsServer } from './telemetry/metrics-server.js';
 export interface PlatformOptions {
   readonly settings: Settings;
   readonly databaseUrl: string;
+  /** Whether `databaseUrl` leads to a pooler. */
+  readonly databaseIsPooled?: boolean;
   readonly log: Logger;
   /** The machine's own unless a test holds them still, or development moves the time (`DEV_CLOCK_FILE`). */
   readonly clock?: Clock;
@@ -50,7 +52,11 @@ export class PlatformModule {
       module: PlatformModule,
       global: true,
       imports: [
-        DatabaseModule.connect({ url: databaseUrl, poolSize: settings.database.poolSize }),
+        DatabaseModule.connect({
+          url: databaseUrl,
+          poolSize: settings.database.poolSize,
+          isPooled: options.databaseIsPooled ?? false,
+        }),
         TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, LeaseEntity, OutboxEntity]),
       ],
       providers: [

@@ -1,7 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { readFile } from 'node:fs/promises';
 import { type Logger } from 'pino';
-import { Audit, differences, LOG, SecretBox, Settings, SettingsError, SYSTEM, UnitOfWork } from '#platform';
+import {
+  Audit,
+  differences,
+  isDatabaseUnavailable,
+  LOG,
+  Patience,
+  SecretBox,
+  Settings,
+  SettingsError,
+  SYSTEM,
+  UnitOfWork,
+} from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { generateKeyPair } from './keys.js';
 import { areAllIpv6, parseSubnet } from './networks.js';
@@ -12,6 +23,11 @@ import { type DescribedServer, ServersRepository } from './servers.repository.js
 import { isSshKey, SSH_KEY } from './ssh-connection.js';
 
 const DEVELOPMENT_ENDPOINT = '127.0.0.1:51820';
+
+/** How long a start waits for its turn and for the database, how often it asks, and how long filling a large subnet may take, in milliseconds. */
+const LONGEST_WAIT_MS = 300_000;
+const POLL_MS = 200;
+const LONGEST_STATEMENT_MS = 60_000;
 
 /** What the settings say of the server; what is changed of it is logged and audited. */
 const DESCRIBED = [
@@ -60,9 +76,24 @@ export class FirstServer {
    */
   async update({ confirmed = false } = {}): Promise<void> {
     await assertSshKey(this.settings.wireguard.host);
+    const patience = new Patience({ limitMs: LONGEST_WAIT_MS, tell: (sentence) => this.log.warn(sentence) });
+    for (;;) {
+      const isDone = await this.tryUpdate(confirmed).catch((error: unknown) => {
+        if (!isDatabaseUnavailable(error)) throw error;
+        this.log.debug({ err: error }, 'the server of the WG_* settings could not be written yet');
+        return false;
+      });
+      if (isDone) return;
+      await patience.wait('another instance that writes the server of the WG_* settings', POLL_MS);
+    }
+  }
+
+  /** False while another instance is at it. It is tried, not waited for: no limit of a statement ends a turn that has not come. */
+  private tryUpdate(confirmed: boolean): Promise<boolean> {
     const { serverPublicKey, endpoint, subnet, dns, mtu, keyPolicy, applies, presharedKeys } = this.settings.wireguard;
-    await this.uow.run(async () => {
-      const existing = await this.repository.lockFirst();
+    return this.uow.runLong(LONGEST_STATEMENT_MS, async () => {
+      if (!(await this.repository.tryLockFirst())) return false;
+      const existing = await this.repository.findFirst();
       const reach = await this.reachFor(existing);
       const server = await this.repository.saveFirst(existing, {
         endpoint: endpoint ?? existing?.endpoint ?? DEVELOPMENT_ENDPOINT,
@@ -81,6 +112,7 @@ export class FirstServer {
       if (existing !== null) await this.assertPeersStay(existing, server, confirmed);
       if (reach.columns.sealedAccess !== undefined) await this.health.retry(server.id);
       await this.record(existing, server, reach);
+      return true;
     });
   }
 

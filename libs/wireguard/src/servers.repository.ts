@@ -249,10 +249,17 @@ export class ServersRepository {
     return sealedPrivateKey;
   }
 
-  /** The server that the settings describe; other instances wait until this transaction ends. */
-  async lockFirst(): Promise<Server | null> {
+  /** Takes the right to write the server that the settings describe, until this transaction ends; false while another has it. */
+  async tryLockFirst(): Promise<boolean> {
     this.uow.assertOpen();
-    await this.uow.manager.query(`SELECT pg_advisory_xact_lock(hashtext('first server'))`);
+    const [row] = await this.uow.manager.query<{ locked: boolean }[]>(
+      `SELECT pg_try_advisory_xact_lock(hashtext('first server')) AS locked`,
+    );
+    return row?.locked === true;
+  }
+
+  /** The server that the settings describe. */
+  findFirst(): Promise<Server | null> {
     return this.uow.repository(ServerEntity).findOneBy({ fromSettings: true });
   }
 

@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject,
 import { type FastifyReply } from 'fastify';
 import { type Logger } from 'pino';
 import { DomainError, type ErrorCode, type ErrorKind, ERRORS } from '#kernel';
-import { chooseLocale, isDatabaseUnavailable, isOutcomeUnknown, LOG, messageFor } from '#platform';
+import { chooseLocale, isDatabaseUnavailable, describeError, isOutcomeUnknown, LOG, messageFor } from '#platform';
 import { type ApiRequest } from './request.js';
 
 export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
@@ -31,6 +31,9 @@ const FRAMEWORK_REFUSALS: Readonly<Record<number, ErrorCode>> = {
   414: 'malformed_request',
   415: 'unsupported_media_type',
 };
+
+/** No fault of ours, and as frequent as requests: said in a line, without a stack. */
+const OUTAGES: ReadonlySet<ErrorCode> = new Set(['database_unavailable', 'outcome_unknown']);
 
 const RETRY_AFTER_SECONDS = 5;
 
@@ -68,12 +71,18 @@ export class ErrorFilter implements ExceptionFilter {
     if (allowed.length > 0) void reply.header('allow', allowed.join(', '));
     const status = STATUS_OF[error.kind];
     if (error.kind === 'internal') this.log.error({ err: error.cause }, 'request failed');
+    else if (OUTAGES.has(error.code))
+      this.log.warn({ code: error.code, reason: reasonOf(error) }, 'request could not be served');
     else if (status > 500) this.log.warn({ err: error }, 'request could not be served');
     if (status === 401) void reply.header('www-authenticate', 'Bearer');
     const retryAfter = error.retryAfterSeconds ?? (status === 503 ? RETRY_AFTER_SECONDS : undefined);
     if (retryAfter !== undefined) void reply.header('retry-after', retryAfter);
     void reply.status(status).send(errorBody(error, request.headers['accept-language'], request.id));
   }
+}
+
+function reasonOf({ cause }: DomainError): string {
+  return describeError(cause).message;
 }
 
 function asDomainError(thrown: unknown): DomainError {

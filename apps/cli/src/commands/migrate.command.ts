@@ -9,7 +9,7 @@ export function addMigrate(program: Command): void {
     .action(async () => {
       const { openDatabase } = await import('#platform');
       const { settings } = await openContext();
-      const database = await openDatabase(settings);
+      const database = await openDatabase(settings, { tell: (sentence) => void process.stderr.write(`${sentence}\n`) });
       await database.close();
       const names = database.migrated.map((name) => `  ${name}\n`).join('');
       process.stdout.write(names === '' ? 'The schema is up to date.\n' : `Applied:\n${names}`);

@@ -48,7 +48,7 @@ describe('settings', () => {
       trustedProxies: [],
     });
     expect(settings.rateLimits).toEqual({ iapVerify: 10, webhook: 600 });
-    expect(settings.database).toEqual({ url: undefined, poolSize: 10 });
+    expect(settings.database).toEqual({ url: undefined, directUrl: undefined, poolSize: 10 });
     expect(settings.auth.accessTokenSeconds).toBe(3600);
     expect(settings.auth.promoteMode).toBe('once');
     expect(settings.wireguard).toMatchObject({
@@ -83,6 +83,7 @@ describe('settings', () => {
     ['CONFIG_ENCRYPTION_KEY', { CONFIG_ENCRYPTION_KEY: `${'A'.repeat(43)}=` }],
     ['PROMOTE_SECRET', { PROMOTE_SECRET: 'tooshort' }],
     ['DATABASE_URL', { DATABASE_URL: 'mysql://localhost/vpn' }],
+    ['DATABASE_DIRECT_URL', { DATABASE_DIRECT_URL: 'localhost:5432' }],
     ['DATABASE_URL', { DATABASE_URL: 'postgresql+asyncpg://localhost/vpn' }],
     ['PORT', { PORT: '80a' }],
     ['DEV_CLOCK_FILE is for development only', { DEV_CLOCK_FILE: 'data/clock' }],

@@ -112,6 +112,8 @@ export class Settings {
   readonly database: {
     /** Undefined in development: the embedded PostgreSQL is used. */
     readonly url: string | undefined;
+    /** PostgreSQL itself, where `url` leads to a pooler: for what needs a session of its own. */
+    readonly directUrl: string | undefined;
     readonly poolSize: number;
   };
 
@@ -225,7 +227,8 @@ export class Settings {
     };
 
     this.database = {
-      url: readDatabaseUrl(read, production),
+      url: readDatabaseUrl(read, 'DATABASE_URL', production),
+      directUrl: readDatabaseUrl(read, 'DATABASE_DIRECT_URL', false),
       poolSize: read.integer('DATABASE_POOL_SIZE', { min: 2, max: 200 }, 10),
     };
 
@@ -446,16 +449,15 @@ function readRoles(read: SettingsReader): readonly Role[] {
   return roles;
 }
 
-function readDatabaseUrl(read: SettingsReader, production: boolean): string | undefined {
-  const url = read.text('DATABASE_URL');
+function readDatabaseUrl(read: SettingsReader, name: string, isRequired: boolean): string | undefined {
+  const url = read.text(name);
   if (url === undefined) {
-    if (production)
-      read.fault('DATABASE_URL is required in production (postgresql://user:password@host:5432/database)');
+    if (isRequired) read.fault(`${name} is required in production (postgresql://user:password@host:5432/database)`);
     return undefined;
   }
   const protocol = URL.canParse(url) ? new URL(url).protocol : '';
   if (protocol !== 'postgresql:' && protocol !== 'postgres:') {
-    read.fault('DATABASE_URL must look like postgresql://user:password@host:5432/database');
+    read.fault(`${name} must look like postgresql://user:password@host:5432/database`);
   }
   return url;
 }

@@ -12,11 +12,13 @@ import { UnitOfWork } from './unit-of-work.js';
  * or the pool ends it. What a server that says nothing is allowed is the guarded connection's to say.
  */
 const LIMITS = {
-  connectionTimeoutMillis: 5000,
-  idleTimeoutMillis: 30_000,
   statement_timeout: STATEMENT_LIMIT_MS,
   lock_timeout: 2000,
   idle_in_transaction_session_timeout: 10_000,
+};
+const POOL = {
+  connectionTimeoutMillis: 5000,
+  idleTimeoutMillis: 30_000,
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
 };
@@ -24,6 +26,8 @@ const LIMITS = {
 export interface DatabaseOptions {
   readonly url: string;
   readonly poolSize: number;
+  /** Behind a pooler the role brings the limits: what a connection asks for at its start is refused or dropped there. */
+  readonly isPooled: boolean;
 }
 
 /** The connection every room shares. Entities come from the rooms themselves (`TypeOrmModule.forFeature`). */
@@ -40,7 +44,7 @@ export class DatabaseModule {
   }
 }
 
-function dataSourceOptions({ url, poolSize }: DatabaseOptions): TypeOrmModuleOptions {
+function dataSourceOptions({ url, poolSize, isPooled }: DatabaseOptions): TypeOrmModuleOptions {
   return {
     type: 'postgres',
     url,
@@ -50,7 +54,7 @@ function dataSourceOptions({ url, poolSize }: DatabaseOptions): TypeOrmModuleOpt
     installExtensions: false,
     synchronize: false,
     applicationName: 'vpn-backend',
-    extra: LIMITS,
+    extra: { ...POOL, ...(isPooled ? { isPooled } : LIMITS) },
     driver: { ...pg, Pool: GuardedPool },
     // It answered when it was migrated; on a busy machine the next connection may still take its time.
     retryAttempts: 5,

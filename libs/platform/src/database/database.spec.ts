@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../../../test/support/database.js';
+import { until } from '../../../../test/support/until.js';
 import { isDatabaseUnavailable, refuseOn } from './database-faults.js';
 import { migrate } from './migrate.js';
 import { UnitOfWork } from './unit-of-work.js';
@@ -14,6 +15,65 @@ describe('migrations', () => {
     const ran = await Promise.all([1, 2, 3].map(() => migrate(database.url)));
     expect(ran.filter((names) => names.length > 0)).toHaveLength(1);
     expect(await migrate(database.url)).toEqual([]);
+    await database.drop();
+  });
+
+  /** Has something of a migration be in use, by a transaction that stays open. */
+  const occupy = async (url: string): Promise<Client> => {
+    const blocker = new Client({ connectionString: url });
+    await blocker.connect();
+    await blocker.query('BEGIN; CREATE TABLE vpn_peers (id integer)');
+    return blocker;
+  };
+  const migrating =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vpn-backend migrate' AND datname = current_database()";
+
+  it('wait for what is in use in short tries, say what they wait for, and go on (F7)', async () => {
+    const database = await createEmptyDatabase();
+    const blocker = await occupy(database.url);
+    const said: string[] = [];
+    const working = migrate(database.url, { tell: (sentence) => said.push(sentence) });
+    await until(() => Promise.resolve(said.length > 0 ? true : undefined), 25);
+    expect(said[0]).toMatch(/^Waiting for tables that are in use \(session \d+, .+\), for \d+ s now$/);
+    await blocker.query('ROLLBACK');
+    expect(await working).not.toEqual([]);
+    await blocker.end();
+    await database.drop();
+  });
+
+  it('give up after their limit, and leave nothing (F7)', async () => {
+    const database = await createEmptyDatabase();
+    const blocker = await occupy(database.url);
+    await expect(migrate(database.url, { waitMs: 100 })).rejects.toThrow('gave up');
+    await blocker.query('ROLLBACK');
+    expect(await migrate(database.url)).not.toEqual([]);
+    await blocker.end();
+    await database.drop();
+  });
+
+  it('stop when the session of their lock ends, with an error that is caught, and the next start goes on (B8)', async () => {
+    const database = await createEmptyDatabase();
+    const blocker = await occupy(database.url);
+    const [first, second] = [migrate(database.url), migrate(database.url)].map((work) =>
+      work.then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    );
+    const watch = new Client({ connectionString: database.url });
+    await watch.connect();
+    await until(async () => {
+      const { rowCount } = await watch.query(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'vpn-backend migrate' AND wait_event_type = 'Lock' AND datname = current_database()",
+      );
+      return rowCount === 1 ? true : undefined;
+    }, 20);
+    await watch.query(migrating);
+    expect([await first, await second].map(isDatabaseUnavailable)).toEqual([true, true]);
+    await blocker.query('ROLLBACK');
+    const ran = await Promise.all([migrate(database.url), migrate(database.url)]);
+    expect(ran.filter((names) => names.length > 0)).toHaveLength(1);
+    await Promise.all([blocker.end(), watch.end()]);
     await database.drop();
   });
 

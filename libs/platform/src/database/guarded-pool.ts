@@ -227,8 +227,13 @@ export class GuardedPool extends pg.Pool {
   private generation = 0;
   private readonly waitingForCommit = new Set<GuardedClient>();
 
-  constructor(config: PoolConfig = {}) {
-    super({ ...config, Client: GuardedClient });
+  /** Whether a pooler stands between: then a named statement may meet another session, and numbers of processes mean nothing. */
+  readonly isPooled: boolean;
+
+  constructor(config: PoolConfig & { isPooled?: boolean } = {}) {
+    const { isPooled = false, ...rest } = config;
+    super({ ...rest, Client: GuardedClient });
+    this.isPooled = isPooled;
     const size = this.options.max;
     this.slots = new WriteSlots(Math.max(1, size - Math.max(1, Math.floor(size / 4))));
     this.on('connect', (client) => {
@@ -294,6 +299,7 @@ export class GuardedPool extends pg.Pool {
 
   /** Whether the server knows of a commit there that waits for its standby. Who cannot say is not asked to end it. */
   async isCommitWaiting({ processID }: GuardedClient): Promise<boolean> {
+    if (this.isPooled) return true;
     try {
       return (await this.query(IS_WAITING_COMMIT, [processID])).rowCount === 1;
     } catch {

@@ -25,8 +25,9 @@ export class PreparedQueries {
     values: readonly unknown[],
   ): Promise<readonly Row[]> {
     const pool = poolOf(this.dataSource);
+    const isNamed = !(pool instanceof GuardedPool && pool.isPooled);
     const ask = (): Promise<readonly Row[]> =>
-      pool.query<Row>({ name, text, values: [...values] }).then(({ rows }) => rows);
+      pool.query<Row>({ ...(isNamed ? { name } : {}), text, values: [...values] }).then(({ rows }) => rows);
     try {
       return await ask();
     } catch (error) {

@@ -107,6 +107,12 @@ export function describeError(error: unknown): ErrorDescription {
   };
 }
 
+/** Has what Node and libraries warn of be lines of the log like all others, each once. */
+export function logWarnings(log: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message }) => log.warn({ warning: name }, scrub(message.replace(/\s+/g, ' '))));
+}
+
 /** Lets Nest speak through the same log. What Nest tells of its own start-up is only of interest when debugging. */
 export class NestLog implements LoggerService {
   constructor(private readonly logger: Logger) {}
