@@ -460,147 +460,158 @@ describe('where the host makes the keys (WG_KEY_POLICY=host)', () => {
   });
 });
 
-describe.each(['14', '15.4'] as const)('where wg-easy %s makes everything (WG_KEY_POLICY=wg-easy)', (family) => {
-  let easy: FakeWgEasy;
-  let owner: Account;
-  beforeAll(async () => {
-    easy = await FakeWgEasy.start(family);
-    api = await TestApi.start({
-      environment: { WG_KEY_POLICY: 'wg-easy', WG_EASY_URL: easy.url, WG_EASY_PASSWORD: easy.password },
+describe.each(['14', '15.0.0', '15.4.0'] as const)(
+  'where wg-easy %s makes everything (WG_KEY_POLICY=wg-easy)',
+  (family) => {
+    let easy: FakeWgEasy;
+    let owner: Account;
+    beforeAll(async () => {
+      easy = await FakeWgEasy.start(family);
+      api = await TestApi.start({
+        environment: { WG_KEY_POLICY: 'wg-easy', WG_EASY_URL: easy.url, WG_EASY_PASSWORD: easy.password },
+      });
+      admin = await api.admin();
     });
-    admin = await api.admin();
-  });
-  afterAll(() => easy.close());
-  beforeEach(async () => {
-    admin = { ...admin, token: await api.login(admin) };
-    owner = await api.subscriber(admin);
-  });
-
-  const clientOf = ({ wg_public_key }: Device): FakeWgEasy['clients'][number] | undefined =>
-    easy.clients.find(({ publicKey }) => publicKey === wg_public_key);
-  const rowsOf = ({ id }: Account): Promise<unknown[]> => api.rows('SELECT id FROM vpn_peers WHERE user_id = $1', [id]);
-
-  it('a device is what wg-easy made, and its config connects with that', async () => {
-    const device = await add(owner);
-    const client = clientOf(device)!;
-    expect(client).toMatchObject({ enabled: true, privateKey: device.wg_private_key });
-    expect(device).toMatchObject({ status: 'active', wg_ip: `${client.ipv4Address}/32` });
-    const config = await configOf(device);
-    expect(config).toContain(`PrivateKey = ${client.privateKey}\n`);
-    expect(config).toContain(`PresharedKey = ${client.presharedKey}\n`);
-    expect(config).toMatch(new RegExp(`^Address = ${client.ipv4Address}/32`, 'm'));
-  });
-
-  it("a device's own key is not honoured: in a new device passed over, in a change refused", async () => {
-    const { publicKey } = generateKeyPair();
-    const device = await add(owner, { wg_public_key: publicKey });
-    expect(device.wg_public_key).not.toBe(publicKey);
-    expect(clientOf(device)?.privateKey).toBe(device.wg_private_key);
-    for (const [method, path] of [
-      ['PUT', ''],
-      ['POST', '/rotate'],
-    ] as const) {
-      const body = { wg_public_key: publicKey };
-      const answer = await api.call(method, `/vpn_peers/${device.id}${path}`, { token: owner.token, body });
-      expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'wg_public_key'] }] } });
-    }
-    expect(clientOf(device)).toMatchObject({ enabled: true });
-  });
-
-  it.each(['reset', 'hanging'] as const)('and answers as one that is %s does, no row is left', async (mood) => {
-    const before = easy.clients.length;
-    easy.mood = mood;
-    const { result, ms } = await timed(api.post('/vpn_peers/self', {}, owner.token));
-    easy.mood = 'well';
-    expect(result).toMatchObject({ status: 502, body: { detail: 'failed to create remote wg-easy client' } });
-    expect(ms).toBeLessThan(LONGEST_MS);
-    expect(await rowsOf(owner)).toEqual([]);
-    expect(easy.clients).toHaveLength(before);
-  });
-
-  it('what was made for a device that came one too many is removed', async () => {
-    const limited = await api.subscriber(admin, { device_limit: 1 });
-    const before = easy.clients.length;
-    const answers = await Promise.all([1, 2, 3].map(() => api.post('/vpn_peers/self', {}, limited.token)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409]);
-    await applied(() => yes(easy.clients.length === before + 1));
-    expect(clientOf(answers.find(({ status }) => status === 200)!.body)).toMatchObject({ enabled: true });
-  });
-
-  it('a full server is said to be full', async () => {
-    const strangers = Array.from({ length: 253 - easy.clients.length }, (_, index) => easy.add(`guest ${index}`));
-    expect(await api.post('/vpn_peers/self', {}, owner.token)).toMatchObject({
-      status: 503,
-      body: { detail: 'address_pool_exhausted' },
+    afterAll(() => easy.close());
+    beforeEach(async () => {
+      admin = { ...admin, token: await api.login(admin) };
+      owner = await api.subscriber(admin);
     });
-    easy.clients.splice(easy.clients.indexOf(strangers[0]!), strangers.length);
-  });
 
-  it('a blocked user is shut out, and back with the same key when he is let in', async () => {
-    const device = await add(owner);
-    await block(owner);
-    await until(() => Promise.resolve(yes(clientOf(device)?.enabled === false)));
-    await block(owner, 'active');
-    await until(() => Promise.resolve(yes(clientOf(device)?.enabled === true)));
-    await until(async () => yes((await shown(device)).status === 'active'));
-  });
+    const clientOf = ({ wg_public_key }: Device): FakeWgEasy['clients'][number] | undefined =>
+      easy.clients.find(({ publicKey }) => publicKey === wg_public_key);
+    const rowsOf = ({ id }: Account): Promise<unknown[]> =>
+      api.rows('SELECT id FROM vpn_peers WHERE user_id = $1', [id]);
 
-  it('a deleted device is gone', async () => {
-    const device = await add(owner);
-    expectOk(await api.delete(`/vpn_peers/${device.id}`, owner.token));
-    expect(clientOf(device)).toBeUndefined();
-  });
+    it('a device is what wg-easy made, and its config connects with that', async () => {
+      const device = await add(owner);
+      const client = clientOf(device)!;
+      expect(client).toMatchObject({ enabled: true, privateKey: device.wg_private_key });
+      expect(device).toMatchObject({ status: 'active', wg_ip: `${client.ipv4Address}/32` });
+      const config = await configOf(device);
+      expect(config).toContain(`PrivateKey = ${client.privateKey}\n`);
+      expect(config).toContain(`PresharedKey = ${client.presharedKey}\n`);
+      expect(config).toMatch(new RegExp(`^Address = ${client.ipv4Address}/32`, 'm'));
+    });
 
-  it('a rotated device has another key, and the old one is gone', async () => {
-    const device = await add(owner);
-    const before = easy.clients.length;
-    const rotated = expectOk(await api.post(`/vpn_peers/${device.id}/rotate`, {}, owner.token)) as Device;
-    expect(rotated.wg_public_key).not.toBe(device.wg_public_key);
-    expect(clientOf(rotated)).toMatchObject({ enabled: true, privateKey: rotated.wg_private_key });
-    expect(clientOf(device)).toBeUndefined();
-    expect(easy.clients).toHaveLength(before);
-    expect(rotated).toMatchObject({ status: 'active', wg_ip: `${clientOf(rotated)!.ipv4Address}/32` });
-    expect(await configOf(device)).toContain(`PrivateKey = ${rotated.wg_private_key}\n`);
-  });
+    it("a device's own key is not honoured: in a new device passed over, in a change refused", async () => {
+      const { publicKey } = generateKeyPair();
+      const device = await add(owner, { wg_public_key: publicKey });
+      expect(device.wg_public_key).not.toBe(publicKey);
+      expect(clientOf(device)?.privateKey).toBe(device.wg_private_key);
+      for (const [method, path] of [
+        ['PUT', ''],
+        ['POST', '/rotate'],
+      ] as const) {
+        const body = { wg_public_key: publicKey };
+        const answer = await api.call(method, `/vpn_peers/${device.id}${path}`, { token: owner.token, body });
+        expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['body', 'wg_public_key'] }] } });
+      }
+      expect(clientOf(device)).toMatchObject({ enabled: true });
+    });
 
-  it('a device whose rotation failed half-way is served again, with the key that its config says', async () => {
-    const device = await add(owner);
-    easy.onCall = (call) => {
-      if (call.startsWith('DELETE')) easy.nextChange = undefined;
-      else if (call.startsWith('POST') && call.endsWith('/client')) easy.nextChange = { status: 400, json: {} };
-    };
-    const answer = await api.post(`/vpn_peers/${device.id}/rotate`, {}, owner.token);
-    easy.onCall = () => undefined;
-    easy.nextChange = undefined;
-    expect(answer).toMatchObject({ status: 502, body: { detail: 'failed to create remote wg-easy client' } });
-    expect(clientOf(device)).toBeUndefined();
-    await applied(async () => yes((await shown(device)).status === 'active'));
-    const client = clientOf(await shown(device))!;
-    expect(client.enabled).toBe(true);
-    expect(await configOf(device)).toContain(`PrivateKey = ${client.privateKey}\n`);
-  });
+    it.each(['reset', 'hanging'] as const)('and answers as one that is %s does, no row is left', async (mood) => {
+      const before = easy.clients.length;
+      easy.mood = mood;
+      const { result, ms } = await timed(api.post('/vpn_peers/self', {}, owner.token));
+      easy.mood = 'well';
+      expect(result).toMatchObject({ status: 502, body: { detail: 'failed to create remote wg-easy client' } });
+      expect(ms).toBeLessThan(LONGEST_MS);
+      expect(await rowsOf(owner)).toEqual([]);
+      expect(easy.clients).toHaveLength(before);
+    });
 
-  it('a device moves away with its key, and comes back with another', async () => {
-    const device = await add(owner);
-    const [row] = await api.rows<{ id: number }>(
-      `INSERT INTO vpn_servers (name, region, endpoint, public_key, subnet, dns, created_at)
+    it('what was made for a device that came one too many is removed', async () => {
+      const limited = await api.subscriber(admin, { device_limit: 1 });
+      const before = easy.clients.length;
+      const answers = await Promise.all([1, 2, 3].map(() => api.post('/vpn_peers/self', {}, limited.token)));
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409, 409]);
+      await applied(() => yes(easy.clients.length === before + 1));
+      expect(clientOf(answers.find(({ status }) => status === 200)!.body)).toMatchObject({ enabled: true });
+    });
+
+    it('a full server is said to be full', async () => {
+      const strangers = Array.from({ length: 253 - easy.clients.length }, (_, index) => easy.add(`guest ${index}`));
+      expect(await api.post('/vpn_peers/self', {}, owner.token)).toMatchObject({
+        status: 503,
+        body: { detail: 'address_pool_exhausted' },
+      });
+      easy.clients.splice(easy.clients.indexOf(strangers[0]!), strangers.length);
+    });
+
+    it('a blocked user is shut out, and back with the same key when he is let in', async () => {
+      const device = await add(owner);
+      await block(owner);
+      await until(() => Promise.resolve(yes(clientOf(device)?.enabled === false)));
+      await block(owner, 'active');
+      await until(() => Promise.resolve(yes(clientOf(device)?.enabled === true)));
+      await until(async () => yes((await shown(device)).status === 'active'));
+    });
+
+    it('a deleted device is gone', async () => {
+      const device = await add(owner);
+      expectOk(await api.delete(`/vpn_peers/${device.id}`, owner.token));
+      expect(clientOf(device)).toBeUndefined();
+    });
+
+    it('a rotated device has another key, and the old one is gone', async () => {
+      const device = await add(owner);
+      const before = easy.clients.length;
+      const rotated = expectOk(await api.post(`/vpn_peers/${device.id}/rotate`, {}, owner.token)) as Device;
+      expect(rotated.wg_public_key).not.toBe(device.wg_public_key);
+      expect(clientOf(rotated)).toMatchObject({ enabled: true, privateKey: rotated.wg_private_key });
+      expect(clientOf(device)).toBeUndefined();
+      expect(easy.clients).toHaveLength(before);
+      expect(rotated).toMatchObject({ status: 'active', wg_ip: `${clientOf(rotated)!.ipv4Address}/32` });
+      expect(await configOf(device)).toContain(`PrivateKey = ${rotated.wg_private_key}\n`);
+    });
+
+    it('a device whose rotation failed keeps its key', async () => {
+      const device = await add(owner);
+      easy.onCall = (call) => {
+        if (call.startsWith('POST') && call.endsWith('/client')) easy.nextChange = { status: 400, json: {} };
+      };
+      const answer = await api.post(`/vpn_peers/${device.id}/rotate`, {}, owner.token);
+      easy.onCall = () => undefined;
+      easy.nextChange = undefined;
+      expect(answer).toMatchObject({ status: 502, body: { detail: 'failed to create remote wg-easy client' } });
+      expect(clientOf(device)).toMatchObject({ enabled: true });
+      expect(await shown(device)).toMatchObject({ status: 'active', wg_public_key: device.wg_public_key });
+      expect(await configOf(device)).toContain(`PrivateKey = ${device.wg_private_key}\n`);
+    });
+
+    it('a device on a full server gets another key in the place of the old one', async () => {
+      const device = await add(owner);
+      const strangers = Array.from({ length: 253 - easy.clients.length }, (_, index) => easy.add(`guest ${index}`));
+      const rotated = expectOk(await api.post(`/vpn_peers/${device.id}/rotate`, {}, owner.token)) as Device;
+      for (const stranger of strangers) easy.drop(stranger);
+      expect(clientOf(device)).toBeUndefined();
+      expect(clientOf(rotated)).toMatchObject({ enabled: true, privateKey: rotated.wg_private_key });
+      await applied(async () => yes((await shown(device)).status === 'active'));
+    });
+
+    it('a device moves away with its key, and comes back with another', async () => {
+      const device = await add(owner);
+      const [row] = await api.rows<{ id: number }>(
+        `INSERT INTO vpn_servers (name, region, endpoint, public_key, subnet, dns, created_at)
        VALUES ('plain', 'plain', 'plain.example.com:51820', $1, '10.9.0.0/24', '{1.1.1.1}', now())
        ON CONFLICT (name) DO UPDATE SET region = 'plain' RETURNING id`,
-      [generateKeyPair().publicKey],
-    );
-    await api.app.get(Addresses).fill(await api.app.get(Servers).get(row!.id));
-    const move = async (server_id: number): Promise<Device> =>
-      expectOk(await api.post(`/vpn_peers/${device.id}/move`, { server_id }, owner.token));
-    const away = await move(row!.id);
-    expect(away).toMatchObject({ wg_public_key: device.wg_public_key, status: 'active' });
-    expect(await configOf(device)).toContain(`PrivateKey = ${device.wg_private_key}\n`);
-    await until(() => Promise.resolve(yes(clientOf(device) === undefined)));
-    const back = await move(FIRST);
-    expect(back).toMatchObject({ server_id: FIRST, status: 'active' });
-    expect(await configOf(device)).toContain(`PrivateKey = ${clientOf(back)!.privateKey}\n`);
-  });
+        [generateKeyPair().publicKey],
+      );
+      await api.app.get(Addresses).fill(await api.app.get(Servers).get(row!.id));
+      const move = async (server_id: number): Promise<Device> =>
+        expectOk(await api.post(`/vpn_peers/${device.id}/move`, { server_id }, owner.token));
+      const away = await move(row!.id);
+      expect(away).toMatchObject({ wg_public_key: device.wg_public_key, status: 'active' });
+      expect(await configOf(device)).toContain(`PrivateKey = ${device.wg_private_key}\n`);
+      await until(() => Promise.resolve(yes(clientOf(device) === undefined)));
+      const back = await move(FIRST);
+      expect(back).toMatchObject({ server_id: FIRST, status: 'active' });
+      expect(await configOf(device)).toContain(`PrivateKey = ${clientOf(back)!.privateKey}\n`);
+    });
 
-  it('was never asked for anything it does not know', () => {
-    expect(easy.unexpected).toEqual([]);
-  });
-});
+    it('was never asked for anything it does not know', () => {
+      expect(easy.unexpected).toEqual([]);
+    });
+  },
+);

@@ -724,7 +724,7 @@ describe('a new device', () => {
 describe('a look from end to end', () => {
   let easy: FakeWgEasy;
   beforeAll(async () => {
-    easy = await FakeWgEasy.start('15.4');
+    easy = await FakeWgEasy.start('15.4.0');
   });
   afterAll(() => easy.close());
 
@@ -742,11 +742,18 @@ describe('a look from end to end', () => {
     expect(await examine(id)).toEqual([
       'ok settings make sense',
       'ok connection answers, with 0 peers',
-      'ok public key cannot be compared yet: the server does not tell it',
+      'ok public key is the one that devices are given',
       'ok addresses 0 of 253 taken (wg-easy has a pool of its own)',
     ]);
-    easy.add('vpn-1-abc');
-    expect(await examine(id)).toContain('ok public key is the one that devices are given');
+    const own = easy.add('vpn-1-abc');
+    expect(await examine(id)).toHaveLength(4);
+    const [row] = await open.rows<{ prefix: string }>('SELECT client_prefix AS prefix FROM vpn_servers WHERE id = $1', [
+      id,
+    ]);
+    Object.assign(own, { name: `vpn-${row!.prefix}-1-0123456789abcdef` });
+    expect(await examine(id)).toContainEqual(
+      expect.stringMatching(/^problem settings the server's own configs have the endpoint vpn\.example\.com:51820/),
+    );
     expect(await examine(await add({}))).toContainEqual(
       expect.stringContaining(`problem public key is ${easy.serverKey}, but`),
     );

@@ -5,6 +5,7 @@ import { isDatabaseUnavailable, LeaseLostError, LOG, UnitOfWork } from '#platfor
 import {
   Addresses,
   LOGIN_REFUSALS,
+  type PeerSpec,
   Providers,
   type Server,
   ServerHealthRepository,
@@ -13,7 +14,7 @@ import {
 } from '#wireguard';
 import { DesiredPeersRepository, type DesiredRow, type Leftover } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
-import { restSeconds } from './reconciliation.rules.js';
+import { isTooMuch, restSeconds } from './reconciliation.rules.js';
 import { Traffic } from './traffic.service.js';
 
 /** How long a request waits for a server before it is answered all the same, in milliseconds (3.5 s in all). */
@@ -119,71 +120,63 @@ export class Applying {
   private async tell(server: Server, provider: WireGuardProvider): Promise<boolean> {
     const rows = await this.desired.unapplied(server.id, BATCH);
     const leaving = await this.desired.dueLeftovers(server.id, BATCH);
-    await this.put(
+    const put = await this.put(
       server,
       provider,
       rows.filter(({ isWanted }) => isWanted),
     );
     const suspended = rows.filter(({ isWanted }) => !isWanted);
-    if (suspended.length + leaving.length > 0) await this.drop(server, provider, { suspended, leaving });
-    await this.forget(
-      server.id,
-      leaving.map(({ id }) => id),
-    );
+    const dropped =
+      suspended.length + leaving.length === 0 ? 0 : await this.drop(server, provider, { suspended, leaving });
     if (rows.length + leaving.length > 0) await this.health.recovered(server.id);
-    return rows.length === BATCH || leaving.length === BATCH;
+    // What could not be done is there again in the next batch.
+    return put + dropped > 0 && (rows.length === BATCH || leaving.length === BATCH);
   }
 
-  /** Shuts peers out and has keys leave, after what they have moved was counted for the last time. */
+  /** Shuts peers out and has keys leave, after what they have moved was counted for the last time. Answers how many that were. */
   private async drop(
     { id }: Server,
     provider: WireGuardProvider,
     { suspended, leaving }: { readonly suspended: readonly DesiredRow[]; readonly leaving: readonly Leftover[] },
-  ): Promise<void> {
+  ): Promise<number> {
     const last = await this.traffic.countBeforeRemoval(id, provider, { peers: suspended, leaving });
     if (suspended.length > 0) await provider.suspend(suspended);
     await this.traffic.dropped(suspended, last);
     await this.desired.markApplied(suspended);
-    if (leaving.length > 0) await provider.remove(leaving);
+    const gone = await this.remove(provider, leaving);
     // Whose peer came back meanwhile is put there anew, and counted from nothing.
-    await this.traffic.dropped(leaving, last);
+    await this.traffic.dropped(gone, last);
+    await this.forget(
+      id,
+      gone.map((leftover) => leftover.id),
+    );
+    return suspended.length + gone.length;
   }
 
   /**
    * Puts rows onto a server and notes it, and answers how many it took; what was deleted meanwhile is taken off again. A peer that
-   * cannot be put by itself holds up no other: what is wrong with it is noted in its row.
+   * cannot be put by itself holds up no other: what is wrong with it is noted in its row. Where the server makes the keys and has lost
+   * some, these are made anew, as far as `remakes` goes.
    */
-  async put(server: Server, provider: WireGuardProvider, rows: readonly DesiredRow[]): Promise<number> {
+  async put(
+    server: Server,
+    provider: WireGuardProvider,
+    rows: readonly DesiredRow[],
+    remakes: Remakes = 'few',
+  ): Promise<number> {
     if (rows.length === 0) return 0;
     this.uow.assertClosed();
     const presharedKeys = await this.desired.presharedKeys(rows.map(({ id }) => id));
-    const faults = new Map<number, string>();
-    const put = async (batch: readonly DesiredRow[]): Promise<readonly DesiredRow[]> => {
-      try {
-        const specs = batch.map((row) => specOf(row, presharedKeys.get(row.id) ?? null));
-        if (provider.chooses !== 'everything') await provider.put(specs);
-        else for (const spec of specs) await this.putBack(server, provider, spec);
-        return batch;
-      } catch (error) {
-        if (!isOfOnePeer(error)) throw error;
-        const [first] = batch;
-        if (batch.length === 1 && first !== undefined) {
-          faults.set(first.id, kindOf(error));
-          this.log.debug(
-            { err: error, serverId: server.id, peerId: first.id },
-            'a peer could not be put on its server',
-          );
-          return [];
-        }
-        const half = Math.ceil(batch.length / 2);
-        return [...(await put(batch.slice(0, half))), ...(await put(batch.slice(half)))];
-      }
-    };
     const isReadable = ({ id }: DesiredRow): boolean => presharedKeys.get(id) !== null;
+    const faults = new Map<number, string>();
     for (const { id } of rows.filter((row) => !isReadable(row))) faults.set(id, 'unreadable_key');
-    const batches = provider.chooses === 'everything' ? rows.map((row) => [row]) : [rows];
-    const taken: DesiredRow[] = [];
-    for (const batch of batches) taken.push(...(await put(batch.filter(isReadable))));
+    const specs = rows.filter(isReadable).map((row) => specOf(row, presharedKeys.get(row.id) ?? null));
+    const refusals =
+      provider.chooses === 'everything'
+        ? await this.putBack(server, provider, specs, remakes)
+        : await this.putEach(server, provider, specs);
+    for (const [{ peerId }, why] of refusals) faults.set(peerId, kindOf(why));
+    const taken = rows.filter(({ id }) => !faults.has(id));
     await this.desired.markApplied(taken);
     await this.desired.markFaulty(faults);
     if (faults.size > 0)
@@ -196,6 +189,40 @@ export class Applying {
     return taken.length;
   }
 
+  /** Puts peers, and answers why some of them could not be: whatever they spoil together is tried in halves. */
+  private async putEach(
+    server: Server,
+    provider: WireGuardProvider,
+    batch: readonly PeerSpec[],
+  ): Promise<ReadonlyMap<PeerSpec, unknown>> {
+    if (batch.length === 0) return new Map();
+    try {
+      await provider.put(batch);
+      return new Map();
+    } catch (error) {
+      if (!isOfOnePeer(error)) throw error;
+      const [first] = batch;
+      if (batch.length === 1 && first !== undefined) {
+        const told = { err: error, serverId: server.id, peerId: first.peerId };
+        this.log.debug(told, 'a peer could not be put on its server');
+        return new Map([[first, error]]);
+      }
+      const half = Math.ceil(batch.length / 2);
+      return new Map([
+        ...(await this.putEach(server, provider, batch.slice(0, half))),
+        ...(await this.putEach(server, provider, batch.slice(half))),
+      ]);
+    }
+  }
+
+  /** Takes keys off a server that are to leave it, and answers those that have: where that is not certain, they are asked for again. */
+  async remove(provider: WireGuardProvider, leaving: readonly Leftover[]): Promise<readonly Leftover[]> {
+    if (leaving.length === 0) return [];
+    const uncertain = new Set<string>();
+    await provider.remove(leaving, { onUncertain: ({ publicKey }) => uncertain.add(publicKey) });
+    return leaving.filter(({ publicKey }) => !uncertain.has(publicKey));
+  }
+
   /** Forgets keys that have left; their addresses rest and are free. */
   async forget(serverId: number, leftoverIds: readonly number[]): Promise<void> {
     if (leftoverIds.length === 0) return;
@@ -206,27 +233,56 @@ export class Applying {
     });
   }
 
-  /** Opens a peer of a server that makes its own keys. One that somebody deleted there is made anew: its config text changes. */
-  private async putBack(server: Server, provider: WireGuardProvider, spec: Spec): Promise<void> {
-    try {
-      await provider.put([spec]);
-    } catch (error) {
-      if (!(error instanceof DomainError) || error.params['kind'] !== 'gone') throw error;
-      const bare = { peerId: spec.peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null };
-      const [material] = await provider.put([bare]);
-      if (material !== undefined) await this.desired.remake(server.id, material);
+  /**
+   * Opens peers of a server that makes its own keys, and answers why some of them could not be. One that somebody deleted there is
+   * made anew: its config text changes.
+   * @throws DomainError what it refused all of them with, when that is no matter of a single one
+   */
+  private async putBack(
+    server: Server,
+    provider: WireGuardProvider,
+    specs: readonly PeerSpec[],
+    remakes: Remakes,
+  ): Promise<ReadonlyMap<PeerSpec, DomainError>> {
+    if (specs.length === 0) return new Map();
+    const refusals = new Map<PeerSpec, DomainError>();
+    const onRefused = (spec: PeerSpec, why: DomainError): void => void refusals.set(spec, why);
+    await provider.put(specs, { onRefused });
+    const gone = [...refusals].flatMap(([spec, why]) => (why.params['kind'] === 'gone' ? [spec] : []));
+    const isHeld =
+      remakes === 'none' || (remakes === 'few' && (await this.isHeld(server.id, gone.length, specs.length)));
+    if (!isHeld && gone.length > 0) {
+      const specOfPeer = new Map(gone.map((spec) => [spec.peerId, spec]));
+      for (const spec of gone) refusals.delete(spec);
+      const bare = gone.map(({ peerId }) => ({ ...NOTHING_KNOWN, peerId }));
+      const onRefusedAgain = (spec: PeerSpec, why: DomainError): void =>
+        onRefused(specOfPeer.get(spec.peerId) ?? spec, why);
+      for (const material of await provider.put(bare, { onRefused: onRefusedAgain }))
+        await this.desired.remake(server.id, material);
     }
+    const ofTheServer = [...refusals.values()].find((why) => !isOfOnePeer(why));
+    if (ofTheServer !== undefined && refusals.size === specs.length) throw ofTheServer;
+    return refusals;
+  }
+
+  /** Whether a sweep has found the server not to be itself, or this alone looks like it. */
+  private async isHeld(serverId: number, gone: number, of: number): Promise<boolean> {
+    if (gone === 0) return false;
+    return isTooMuch(gone, of) || ((await this.health.find(serverId))?.heldRemovals ?? null) !== null;
   }
 }
 
-type Spec = Parameters<WireGuardProvider['put']>[0][number];
+/** How many peers that a server has lost may be made anew, with other keys. */
+type Remakes = 'all' | 'few' | 'none';
 
-function specOf({ id, publicKey, networks, remoteId }: DesiredRow, presharedKey: string | null): Spec {
+const NOTHING_KNOWN = { publicKey: null, addresses: null, presharedKey: null, remoteId: null };
+
+function specOf({ id, publicKey, networks, remoteId }: DesiredRow, presharedKey: string | null): PeerSpec {
   return { peerId: id, publicKey, addresses: networks, presharedKey, remoteId };
 }
 
 /** Refusals of a server that are about the peer that was to be put, and not about the server. */
-const OF_ONE_PEER: ReadonlySet<unknown> = new Set(['grammar', 'request', 'gone', 'not_ours']);
+const OF_ONE_PEER: ReadonlySet<unknown> = new Set(['grammar', 'request', 'gone']);
 
 /** Whether a failure may be that of one peer of those that were to be put. What is no refusal at all is a fault of ours, with it. */
 function isOfOnePeer(error: unknown): boolean {

@@ -280,15 +280,11 @@ export class DesiredPeersRepository {
   /** Writes what a server that makes its own keys has made anew for a row: another key, and perhaps another address. */
   async remake(serverId: number, material: PeerMaterial): Promise<void> {
     const { peerId, publicKey, privateKey, presharedKey, remoteId } = material;
-    const chosen = addressesOf(material);
     await this.uow.run(async () => {
       const rows = this.uow.repository(VpnPeerEntity);
-      const { address } = await rows.findOneOrFail({ where: { id: peerId }, lock: { mode: 'pessimistic_write' } });
+      const before = await rows.findOneOrFail({ where: { id: peerId }, lock: { mode: 'pessimistic_write' } });
       const counter = await this.reclaim(serverId, publicKey);
-      if (address !== chosen.address) {
-        await this.addresses.adopt(serverId, chosen.address);
-        await this.addresses.release(serverId, address);
-      }
+      const addresses = await this.follow(serverId, before, material);
       await rows.update(
         { id: peerId },
         {
@@ -296,11 +292,58 @@ export class DesiredPeersRepository {
           sealedPrivateKey: privateKey === null ? null : this.box.seal(privateKey),
           sealedPresharedKey: presharedKey === null ? null : this.box.seal(presharedKey),
           remoteId,
-          ...chosen,
+          ...addresses,
           ...counter,
         },
       );
     });
+  }
+
+  /** Writes the addresses that a server which chooses them has for a row now, unless the row has another key by now. */
+  async followAddresses(serverId: number, row: DesiredRow, live: Pick<PeerMaterial, 'addresses'>): Promise<void> {
+    await this.uow.run(async () => {
+      const rows = this.uow.repository(VpnPeerEntity);
+      const where = { id: row.id, serverId, publicKey: row.publicKey };
+      const before = await rows.findOne({ where, lock: { mode: 'pessimistic_write' } });
+      if (before !== null) await rows.update({ id: row.id }, await this.follow(serverId, before, live));
+    });
+  }
+
+  /**
+   * Takes the addresses that a server has chosen, within the caller's transaction. A row that has one of them still is of the past:
+   * its client does not live there any more, or the server would not have given the address away. It gives it up, and is told to its
+   * server again.
+   */
+  async claim(serverId: number, chosen: Addressed, peerId: number | null): Promise<void> {
+    this.uow.assertOpen();
+    const rows = this.uow.repository(VpnPeerEntity);
+    const lock = { mode: 'pessimistic_write' } as const;
+    const former = await rows.findOne({ where: { serverId, address: chosen.address }, lock });
+    if (former !== null && former.id !== peerId) {
+      const address = await this.addresses.takeStandIn(serverId, former.id);
+      await rows.update({ id: former.id }, { address, address6: null });
+      await this.uow.manager.query(
+        `UPDATE vpn_peers SET desired_gen = desired_gen + 1, status = CASE WHEN status = 'active' THEN 'pending' ELSE status END
+         WHERE id = $1`,
+        [former.id],
+      );
+    }
+    if (chosen.address6 !== null) {
+      const former6 = await rows.findOne({ where: { serverId, address6: chosen.address6 }, lock });
+      if (former6 !== null && former6.id !== peerId) await rows.update({ id: former6.id }, { address6: null });
+    }
+    await this.addresses.adopt(serverId, chosen.address);
+  }
+
+  private async follow(
+    serverId: number,
+    before: { readonly id: number; readonly address: string },
+    live: Pick<PeerMaterial, 'addresses'>,
+  ): Promise<Addressed> {
+    const chosen = addressesOf(live);
+    await this.claim(serverId, chosen, before.id);
+    if (before.address !== chosen.address) await this.addresses.release(serverId, before.address);
+    return chosen;
   }
 
   /** The figures of every server; `recent` counts from `since`. */
@@ -381,11 +424,14 @@ const DELETE_SUSPENDED = `
   )
   SELECT count(*)::int AS total FROM gone`;
 
-/** The addresses of a material, without their prefixes. */
-export function addressesOf({ addresses }: Pick<PeerMaterial, 'addresses'>): {
+/** The addresses of a peer, without their prefixes. */
+export interface Addressed {
   readonly address: string;
   readonly address6: string | null;
-} {
+}
+
+/** The addresses of a material. */
+export function addressesOf({ addresses }: Pick<PeerMaterial, 'addresses'>): Addressed {
   const bare = addresses.map((network) => network.replace(/\/\d+$/, ''));
   const address = bare.find((text) => !text.includes(':'));
   if (address === undefined) throw new Error('A server made a peer without an IPv4 address');

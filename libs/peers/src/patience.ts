@@ -5,7 +5,8 @@ const PATIENCE_MS = 3000;
 
 /** The time that one request may spend on waiting for servers, however many things it asks of them. */
 export class Patience {
-  private readonly endsAt = performance.now() + PATIENCE_MS;
+  /** By `performance.now()`. */
+  readonly endsAt = performance.now() + PATIENCE_MS;
 
   /** What is awaited. @throws DomainError server_unavailable, when the time is over before */
   of<T>(work: Promise<T>): Promise<T> {

@@ -48,12 +48,17 @@ export class PeerOrigins {
   }
 
   /**
-   * Another key for a peer that is there. A server that makes its own keys has to part with the old one first; if nothing comes
-   * of it, the peer is put back.
+   * Another key for a peer that is there. A server that makes its own keys makes another peer, and parts with the old one when that is
+   * there; unless it is full: then it has to part first, and if nothing comes of it, the peer is put back.
    * @throws as `forNew`
    */
   async again(server: Server, peer: Peer, patience: Patience): Promise<Origin> {
     if (server.provider !== 'wg-easy') return this.pair(server, patience);
+    try {
+      return await this.made(server, peer.id, patience);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.code !== 'address_pool_exhausted') throw error;
+    }
     try {
       await this.asked(() => patience.of(this.part(server, peer)));
       return await this.made(server, peer.id, patience);
@@ -76,7 +81,8 @@ export class PeerOrigins {
   async made(server: Server, peerId: number, patience: Patience): Promise<Origin> {
     return this.asked(async () => {
       const provider = await this.provider(server);
-      const making = provider.put([{ peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null }]);
+      const nothing = { peerId, publicKey: null, addresses: null, presharedKey: null, remoteId: null };
+      const making = provider.put([nothing], { until: patience.endsAt });
       try {
         const [material] = await patience.of(making);
         if (material === undefined) throw new Error('The server answered nothing');
@@ -111,12 +117,13 @@ export class PeerOrigins {
     return provider;
   }
 
-  /** Whatever a server refuses is one thing to the caller, unless it is full. */
+  /** Whatever a server refuses is one thing to the caller, unless it is full, or has too much to do just now. */
   private async asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (cause) {
       if (!(cause instanceof DomainError)) throw cause;
+      if (cause.params['kind'] === 'busy') throw cause;
       const isFull = cause.params['kind'] === 'pool';
       throw new DomainError(isFull ? 'address_pool_exhausted' : 'remote_client_failed', { cause });
     }

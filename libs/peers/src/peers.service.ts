@@ -38,6 +38,12 @@ export interface PeerCorrection {
   readonly address?: string | undefined;
 }
 
+/** The servers that turned out to have no room for a peer, and the one that was chosen for it last. */
+interface Search {
+  readonly without: number[];
+  tried: number | null;
+}
+
 /** A user's devices. What is said to servers is said outside of any transaction, and a request waits for it 3 s at most. */
 @Injectable()
 export class Peers {
@@ -68,10 +74,10 @@ export class Peers {
   async create(by: Principal, userId: number, draft: PeerDraft): Promise<NewPeer> {
     if (userId !== by.user.id && !by.user.isAdmin) throw new DomainError('not_allowed');
     const patience = new Patience();
-    return this.placing(() =>
+    return this.placing((search) =>
       this.write(
         patience,
-        () => this.originOfNew(userId, draft, patience),
+        () => this.originOfNew(userId, draft, patience, search),
         (origin) => this.insert(by, userId, draft, origin),
       ),
     );
@@ -150,8 +156,8 @@ export class Peers {
     const before = await this.get(by, id);
     await this.access.require(before.userId);
     if (isThere(await this.servers.get(before.serverId), to)) return before;
-    const { moved, left } = await this.placing(async () => {
-      const target = await this.servers.place(to);
+    const { moved, left } = await this.placing(async (search) => {
+      const target = await this.place(to, search);
       const origin = target.provider === 'wg-easy' ? await this.origins.made(target, id, patience) : null;
       return this.uow
         .run(() => this.transfer(by, id, target, origin))
@@ -207,26 +213,39 @@ export class Peers {
   }
 
   /**
-   * Places a peer, and places it anew when others have filled its server meanwhile: by then they count, so that another server is
-   * chosen, or none is left and that is the answer.
+   * Places a peer, and places it anew where there turns out to be no room: others have filled its server meanwhile, or its pool is
+   * used up by what we do not count. Such a server is not chosen again for this peer; when none is left, what it said is the answer.
    */
-  private async placing<T>(place: () => Promise<T>): Promise<T> {
+  private async placing<T>(place: (search: Search) => Promise<T>): Promise<T> {
+    const search: Search = { without: [], tried: null };
+    let full: DomainError | undefined;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await place();
+        return await place(search);
       } catch (error) {
-        const isFull = error instanceof DomainError && error.params['kind'] === 'full';
-        if (!isFull || attempt === PLACINGS) throw error;
+        if (!(error instanceof DomainError)) throw error;
+        if (full !== undefined && error.code === 'no_server_available') throw full;
+        const isFull = error.code === 'address_pool_exhausted' && search.tried !== null;
+        if (attempt === PLACINGS || !(isFull || error.params['kind'] === 'full')) throw error;
+        if (!isFull) continue; // by now the others count
+        search.without.push(...(search.tried === null ? [] : [search.tried]));
+        full = error;
       }
     }
   }
 
+  private async place({ serverId, region }: Placement, search: Search): Promise<Server> {
+    const server = await this.servers.place({ serverId, region, without: search.without });
+    search.tried = server.id;
+    return server;
+  }
+
   /** Before anything is locked: where the peer goes, and what only its server can make for it. */
-  private async originOfNew(userId: number, draft: PeerDraft, patience: Patience): Promise<Origin> {
+  private async originOfNew(userId: number, draft: PeerDraft, patience: Patience, search: Search): Promise<Origin> {
     const clientKey = this.honoured(draft.publicKey);
     const known = clientKey === undefined ? null : await this.repository.findByPublicKey(clientKey);
     // A device that is there already takes no room anywhere; the insert finds it, or refuses it as another's.
-    const server = known === null ? await this.servers.place(draft) : await this.servers.get(known.serverId);
+    const server = known === null ? await this.place(draft, search) : await this.servers.get(known.serverId);
     if (known !== null && clientKey !== undefined) return { kind: 'device', server, publicKey: clientKey };
     if (this.origins.asksTheServer(server, clientKey)) await this.requireAdmission(userId);
     return this.origins.forNew(server, clientKey, patience);
@@ -293,8 +312,10 @@ export class Peers {
     if (origin.kind === 'device' && origin.publicKey === peer.publicKey) return { id, peer, privateKey: null };
     // Somebody has moved it meanwhile.
     if (peer.serverId !== origin.server.id) throw new DomainError('server_unavailable', { retryAfterSeconds: 1 });
-    if (origin.kind === 'made') await this.desired.remake(origin.server.id, origin.material);
-    else await this.rekey(origin.server, peer, this.keys.seal(origin));
+    if (origin.kind === 'made') {
+      await this.leave(origin.server, peer, null);
+      await this.desired.remake(origin.server.id, origin.material);
+    } else await this.rekey(origin.server, peer, this.keys.seal(origin));
     await this.repository.changed(origin.server, id);
     await this.audit.record(by, 'peer_rotate', peer);
     return { id, peer: await this.repository.get(id), privateKey: privateKeyOf(origin) };
@@ -345,7 +366,7 @@ export class Peers {
   ): Promise<Pick<Peer, 'address' | 'address6'>> {
     if (origin?.kind === 'made') {
       const chosen = addressesOf(origin.material);
-      await this.addresses.adopt(server.id, chosen.address);
+      await this.desired.claim(server.id, chosen, null);
       return chosen;
     }
     const address =

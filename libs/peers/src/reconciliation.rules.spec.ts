@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type LivePeer } from '#wireguard';
-import { type DesiredPeer, difference, isTooMuch, restSeconds } from './reconciliation.rules.js';
+import { type DesiredPeer, difference, isShort, isTooMuch, restSeconds } from './reconciliation.rules.js';
 
 const wanted = (id: number): DesiredPeer => ({
   id,
@@ -65,9 +65,29 @@ describe('the difference between a server and the rows', () => {
     expect(between([live(1)], [wanted(1)], ['key-1']).toRemove).toEqual([]);
   });
 
-  it("leaves out what is somebody else's", () => {
-    const found = between([live(1, { isOurs: false })], [], ['key-1']);
-    expect(found).toMatchObject({ toRemove: [], strangers: [] });
+  it("leaves out what is somebody else's, unless it has a key that is to leave (D8)", () => {
+    const there = [live(1, { isOurs: false }), live(2, { isOurs: false })];
+    expect(between(there, [], ['key-1'])).toMatchObject({ toRemove: [there[0]], strangers: [] });
+  });
+
+  it('is a peer that will not stay as it is (D7)', () => {
+    const open = live(1, { isUnsettled: true });
+    const shut = live(1, { isEnabled: false, isUnsettled: true });
+    const suspended = { ...wanted(1), isWanted: false };
+    for (const there of [open, shut]) {
+      expect(between([there], [wanted(1)]).toPut).toEqual([wanted(1)]);
+      expect(between([there], [suspended]).toSuspend).toHaveLength(1);
+    }
+  });
+
+  it('is a row with other addresses than a server chose, which follows it (D9)', () => {
+    const moved = live(1, { addresses: ['10.8.0.9/32', 'fd00::9/128'] });
+    const nowhere = live(2, { addresses: [] });
+    const desired = [wanted(1), wanted(2)];
+    const sighting = { live: [moved, nowhere], desired, leftovers: new Map() };
+    const found = difference({ ...sighting, serverChooses: true });
+    expect(found).toMatchObject({ toPut: [], toFollow: [{ desired: wanted(1), live: moved }] });
+    expect(difference(sighting)).toMatchObject({ toPut: desired, toFollow: [] });
   });
 });
 
@@ -81,6 +101,20 @@ describe('the brake', () => {
     [2001, 10_000, true],
   ])('for %i removals of %i peers: %s', (removals, there, held) => {
     expect(isTooMuch(removals, there)).toBe(held);
+  });
+});
+
+describe('a list that is not believed', () => {
+  it.each([
+    [1, 1, false],
+    [2, 2, false],
+    [3, 3, true],
+    [3, 4, false],
+    [20, 21, false],
+    [21, 104, true],
+    [21, 105, false],
+  ])('with %i peers missing of %i: %s (D5)', (missing, known, short) => {
+    expect(isShort(missing, known)).toBe(short);
   });
 });
 

@@ -14,6 +14,8 @@ export interface Sighting<Desired extends DesiredPeer = DesiredPeer> {
   readonly desired: readonly Desired[];
   /** Keys that are to leave, and whether they are to do so now. */
   readonly leftovers: ReadonlyMap<string, { readonly isDue: boolean }>;
+  /** Whether the addresses of its peers are the server's choice: then rows follow it, and not the server them. */
+  readonly serverChooses?: boolean;
 }
 
 /** What it takes to make a server hold what the rows say. */
@@ -22,6 +24,8 @@ export interface Difference<Desired extends DesiredPeer = DesiredPeer> {
   readonly toPut: readonly Desired[];
   /** Not wanted now, and open all the same. */
   readonly toSuspend: readonly { readonly desired: Desired; readonly live: LivePeer }[];
+  /** Rows whose peer has other addresses on a server that chooses them. */
+  readonly toFollow: readonly { readonly desired: Desired; readonly live: LivePeer }[];
   /** To leave now, and still there. */
   readonly toRemove: readonly LivePeer[];
   /** Ours to decide about, and of no row. */
@@ -40,18 +44,29 @@ export function difference<Desired extends DesiredPeer>(sighting: Sighting<Desir
     return live === undefined ? [] : [{ desired, live }];
   });
   const known = new Set(sighting.desired.map(({ publicKey }) => publicKey));
-  const rest = sighting.live.filter(({ publicKey, isOurs }) => !known.has(publicKey) && isOurs);
+  const rest = sighting.live.filter(({ publicKey }) => !known.has(publicKey));
+  const serverChooses = sighting.serverChooses === true;
   return {
     toPut: sighting.desired.filter((desired) => {
       const live = liveByKey.get(desired.publicKey);
-      return desired.isWanted && !(live?.isEnabled === true && sameNetworks(live.addresses, desired.networks));
+      const isOpen = live?.isEnabled === true && live.isUnsettled !== true;
+      return desired.isWanted && !(isOpen && (serverChooses || sameNetworks(live.addresses, desired.networks)));
     }),
-    toSuspend: pairs.filter(({ desired, live }) => !desired.isWanted && live.isEnabled),
+    toSuspend: pairs.filter(({ desired, live }) => !desired.isWanted && (live.isEnabled || live.isUnsettled === true)),
+    toFollow: pairs.filter(
+      ({ desired, live }) =>
+        serverChooses && live.addresses.some(isIpv4) && !sameNetworks(live.addresses, desired.networks),
+    ),
+    // What has a key of ours is ours, whatever it is called there now.
     toRemove: rest.filter(({ publicKey }) => sighting.leftovers.get(publicKey)?.isDue === true),
-    strangers: rest.filter(({ publicKey }) => !sighting.leftovers.has(publicKey)),
+    strangers: rest.filter(({ publicKey, isOurs }) => !sighting.leftovers.has(publicKey) && isOurs),
     matched: pairs,
     missing: sighting.desired.filter(({ publicKey }) => !liveByKey.has(publicKey)),
   };
+}
+
+function isIpv4(network: string): boolean {
+  return !network.includes(':');
 }
 
 function sameNetworks(a: readonly string[], b: readonly string[]): boolean {
@@ -65,6 +80,17 @@ const BRAKE_SHARE = 0.2;
 /** Whether a sweep that would remove so many peers of so many is to stop and wait for an operator. */
 export function isTooMuch(removals: number, live: number): boolean {
   return removals > BRAKE_COUNT && removals > BRAKE_SHARE * live;
+}
+
+/** A server that has none of so many peers has lost them, or is another one: a person may have deleted one or two. */
+const FEW_PEERS = 2;
+
+/**
+ * Whether so many peers are missing on a server that makes keys itself that its list is not to be believed. To make them anew gives
+ * each another key: no device connects any more, and all would be for nothing when the right volume is mounted again.
+ */
+export function isShort(missing: number, known: number): boolean {
+  return isTooMuch(missing, known) || (missing === known && missing > FEW_PEERS);
 }
 
 /**

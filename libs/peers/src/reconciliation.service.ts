@@ -7,7 +7,7 @@ import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
-import { type Difference, difference, isTooMuch } from './reconciliation.rules.js';
+import { type Difference, difference, isShort, isTooMuch } from './reconciliation.rules.js';
 import { Traffic } from './traffic.service.js';
 
 /** What a sweep found and did on one server. */
@@ -20,8 +20,9 @@ export interface SweepReport {
   readonly removed: number;
   /** Peers of no row that were left alone, because the server is not adopted yet. */
   readonly strangers: number;
-  /** Removals that wait for an operator, because they were too many. */
+  /** Removals, and peers to be made anew, that wait for an operator, because they are too many or the server seems to be another. */
   readonly held: number;
+  readonly isAdopted: boolean;
 }
 
 const INTERVAL_SECONDS = 30;
@@ -92,6 +93,7 @@ export class Reconciliation {
         this.log.warn({ err: error, serverId }, 'a sweep was given up: another instance may be at it');
         return null;
       }
+      // Whatever it was, it is this server's failure: seen, and tried again after a while, and no other waits for it.
       await this.applying.note(serverId, error);
       return null;
     }
@@ -108,64 +110,110 @@ export class Reconciliation {
     // In this order: a row is committed before its server is told, so whatever is live has its row by the time rows are read.
     const snapshot = await this.traffic.read(server.id, provider);
     const { live } = snapshot;
+    const identity = await this.identify(server, provider);
     const leaving = await this.desired.leftovers(server.id);
     const desired = await this.desired.ofServer(server.id);
     const leftovers = new Map(leaving.map((leftover) => [leftover.publicKey, leftover]));
     // Before anything is dropped there: what it has counted goes with it.
     const last = { serverId: server.id, endedAt: snapshot.time.ended };
     const exhausted = await this.traffic.count(snapshot, { peers: desired, leaving });
-    const found = difference({ live, desired, leftovers });
+    const serverChooses = provider.chooses === 'everything';
+    const found = difference({ live, desired, leftovers, serverChooses });
 
-    const strangers = server.adopted ? this.settled(server, provider, found) : [];
+    const isEmptied = !force && serverChooses && isShort(found.missing.length, desired.length);
+    const isStrange = !force && identity.isAnother && found.missing.length + leaving.length > 0;
+    const strangers = server.adopted && !isStrange ? this.settled(server, provider, found) : [];
     const toRemove = [...found.toRemove, ...strangers];
     const removals = toRemove.length + found.toSuspend.length;
-    const isHeld = !force && isTooMuch(removals, live.length);
+    const isTooMany = !force && isTooMuch(removals, live.length);
     lease.assertHeld();
-    if (isHeld) {
-      this.log.error(
-        { serverId: server.id, removals, live: live.length },
-        'a sweep would remove too many peers: stopped',
-      );
-    } else {
-      if (found.toSuspend.length > 0) {
-        const shut = found.toSuspend.map(({ desired: { publicKey, remoteId } }) => ({ publicKey, remoteId }));
-        await provider.suspend(shut);
-        await this.traffic.dropped(shut, last);
-      }
-      if (toRemove.length > 0) await provider.remove(toRemove);
-      await this.traffic.dropped(toRemove, last);
-      await this.applying.forget(
-        server.id,
-        leaving.filter(({ isDue }) => isDue).map(({ id }) => id),
-      );
+    const refusals: DomainError[] = [];
+    if (found.toSuspend.length > 0 && !isTooMany) {
+      const shut = found.toSuspend.map(({ desired: { publicKey, remoteId } }) => ({ publicKey, remoteId }));
+      refusals.push(...(await refusalsOf(() => provider.suspend(shut))));
+      if (refusals.length === 0) await this.traffic.dropped(shut, last);
+    }
+    const areShut = !isTooMany && refusals.length === 0;
+    if (!isTooMany && !isStrange) {
+      const isThere = new Set(toRemove.map(({ publicKey }) => publicKey));
+      const due = leaving.filter(({ isDue }) => isDue);
+      const leave = async (): Promise<void> => {
+        if (strangers.length > 0) await provider.remove(strangers);
+        // Only one that makes peers itself can have peers that it does not show.
+        const asked = due.filter(({ publicKey }) => serverChooses || isThere.has(publicKey));
+        const gone = new Set(await this.applying.remove(provider, asked));
+        await this.traffic.dropped(toRemove, last);
+        await this.applying.forget(
+          server.id,
+          due.filter((leftover) => gone.has(leftover) || !asked.includes(leftover)).map(({ id }) => id),
+        );
+      };
+      refusals.push(...(await refusalsOf(leave)));
     }
     lease.assertHeld();
-    const put = await this.applying.put(server, provider, found.toPut);
+    for (const { desired: row, live: peer } of found.toFollow) await this.desired.followAddresses(server.id, row, peer);
+    const remakes = isStrange || isEmptied ? 'none' : force ? 'all' : 'few';
+    const put = await this.applying.put(server, provider, found.toPut, remakes);
     const putNow = new Set(found.toPut);
-    const confirmed = desired.filter((row) => !putNow.has(row) && (row.isWanted || !isHeld));
+    const confirmed = desired.filter((row) => !putNow.has(row) && (row.isWanted || areShut));
     await this.uow.run(() => this.desired.markApplied(confirmed));
     await this.access.enforceAmong(exhausted);
+    // One peer that cannot be dealt with keeps nobody else from being served and counted.
+    const [refusal] = refusals;
+    if (refusal !== undefined) throw refusal;
+
+    const isHeld = isTooMany || isStrange || isEmptied;
+    const held =
+      (isTooMany ? removals : isStrange ? toRemove.length : 0) + (isStrange || isEmptied ? found.missing.length : 0);
+    if (isHeld) {
+      const figures = { serverId: server.id, removals, missing: found.missing.length, live: live.length };
+      this.log.error(
+        figures,
+        isTooMany
+          ? 'a sweep would remove too many peers: stopped'
+          : 'a server seems to be another one, or to have lost its peers: none is made anew',
+      );
+    }
 
     const report = {
       serverId: server.id,
-      live: live.length + put - (isHeld ? 0 : toRemove.length),
+      live: live.length + put - (isTooMany || isStrange ? 0 : toRemove.length),
       put,
-      suspended: isHeld ? 0 : found.toSuspend.length,
-      removed: isHeld ? 0 : toRemove.length,
+      suspended: isTooMany ? 0 : found.toSuspend.length,
+      removed: isTooMany || isStrange ? 0 : toRemove.length,
       strangers: found.strangers.length - strangers.length,
-      held: isHeld ? removals : 0,
+      held,
+      isAdopted: server.adopted,
     };
     const swept = {
       nextInSeconds: INTERVAL_SECONDS * (1 - JITTER + (2 * JITTER * this.randomness.bytes(1).readUInt8()) / 255),
       livePeers: report.live,
       strangers: report.strangers,
-      heldRemovals: isHeld ? removals : null,
+      heldRemovals: isHeld ? held : null,
+      // Until an operator says so, it is the other one that is expected.
+      publicKey: isStrange ? identity.before : identity.publicKey,
     };
     await this.uow.run(() => this.health.succeeded(server.id, swept));
     this.metrics.swept(server.id, (performance.now() - began) / 1000, found);
     if (report.put + report.suspended + report.removed > 0)
       this.log.info(report, 'a server differed from the database');
     return report;
+  }
+
+  /**
+   * Whether a server that makes everything itself is the one it was: its own key says so, which comes with the volume that holds its
+   * peers. To see it is also to see that all of its peers are shown to us.
+   */
+  private async identify(
+    server: Server,
+    provider: WireGuardProvider,
+  ): Promise<{ readonly publicKey: string | null; readonly before: string | null; readonly isAnother: boolean }> {
+    if (provider.chooses !== 'everything') return { publicKey: null, before: null, isAnother: false };
+    const now = await provider.serverKey();
+    const before = (await this.health.find(server.id))?.publicKey ?? null;
+    if (now !== null && now !== server.publicKey)
+      this.log.error({ serverId: server.id, publicKey: now }, 'a server has another key than devices are given');
+    return { publicKey: now ?? before, before, isAnother: now !== null && before !== null && now !== before };
   }
 
   /** Strangers that may go. A server that makes its own keys holds a new peer before its row is written: such a one is given time. */
@@ -180,5 +228,17 @@ export class Reconciliation {
     const since = new Map(strangers.map(({ publicKey }) => [publicKey, before?.get(publicKey) ?? now]));
     this.firstSeen.set(server.id, since);
     return strangers.filter(({ publicKey }) => now - (since.get(publicKey) ?? now) >= UNFINISHED_MS);
+  }
+}
+
+/** What a server refused, if anything. @throws DomainError when it did not answer at all: nothing else will be answered either */
+async function refusalsOf(work: () => Promise<void>): Promise<readonly DomainError[]> {
+  try {
+    await work();
+    return [];
+  } catch (error) {
+    const isSilence = error instanceof DomainError && ['network', 'timeout'].includes(String(error.params['kind']));
+    if (!(error instanceof DomainError) || isSilence) throw error;
+    return [error];
   }
 }

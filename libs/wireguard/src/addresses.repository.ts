@@ -33,6 +33,9 @@ const DROP_STRANGERS = `
   DELETE FROM vpn_server_addresses
   WHERE server_id = $1 AND free_at IS NOT NULL AND address NOT BETWEEN $2::inet AND $3::inet`;
 
+/** The first address of the network that is reserved for future use (RFC 1112 4): no device has one of it. */
+const RESERVED = '240.0.0.0';
+
 /** What TypeORM answers to an UPDATE ... RETURNING: the rows, and how many. */
 type Updated = [{ address: string }[], number];
 
@@ -82,6 +85,22 @@ export class AddressesRepository {
        ON CONFLICT (server_id, address) DO UPDATE SET free_at = NULL`,
       [serverId, address],
     );
+  }
+
+  /**
+   * An address for a peer whose own one its server has given to another: any free one of the pool, or where there is none one that
+   * nobody is ever given, so that its row can wait for the server's next choice.
+   */
+  async takeStandIn(serverId: number, peerId: number): Promise<string> {
+    this.uow.assertOpen();
+    const [rows] = await this.uow.manager.query<Updated>(TAKE_ANY, [serverId, this.clock.now()]);
+    if (rows[0] !== undefined) return rows[0].address;
+    const [row] = await this.uow.manager.query<{ address: string }[]>(
+      'INSERT INTO vpn_server_addresses (server_id, address, free_at) VALUES ($1, $2::inet + $3::int, NULL) RETURNING host(address) AS address',
+      [serverId, RESERVED, peerId],
+    );
+    if (row === undefined) throw new Error('An address was not written');
+    return row.address;
   }
 
   /** How many of a server's addresses peers have, and how many there are. */

@@ -55,6 +55,7 @@ export class Diagnosis {
         finding('connection', true, `answers, with ${live.length} peers`),
         ...(await hostInterface(provider, true)),
         await publicKey(server, provider),
+        ...(await told(server, provider)),
       ];
     } catch (error) {
       if (error instanceof UnreadableSecretError) return [finding('connection', false, error.message)];
@@ -106,6 +107,20 @@ async function publicKey(server: Server, provider: WireGuardProvider): Promise<F
   if (key === null) return finding('public key', true, 'cannot be compared yet: the server does not tell it');
   if (key === server.publicKey) return finding('public key', true, 'is the one that devices are given');
   return finding('public key', false, `is ${key}, but devices are given ${server.publicKey}`);
+}
+
+/** Where the server renders configs too: devices are given ours, and somebody may have meant the other one. */
+async function told({ endpoint, dns, mtu }: Server, provider: WireGuardProvider): Promise<readonly Finding[]> {
+  const its = await provider.toldConfig?.();
+  if (its == null) return [];
+  const differences = [
+    ...(its.endpoint === null || its.endpoint === endpoint ? [] : [`the endpoint ${its.endpoint}`]),
+    ...(its.dns.join() === dns.join() ? [] : [`the DNS ${its.dns.join(', ') || 'of none'}`]),
+    ...(its.mtu === null || its.mtu === mtu ? [] : [`the MTU ${its.mtu}`]),
+  ];
+  if (differences.length === 0) return [];
+  const isWell = its.endpoint === null || its.endpoint === endpoint;
+  return [finding('settings', isWell, `the server's own configs have ${differences.join(' and ')}; devices get ours`)];
 }
 
 function reasonOf({ code, params, cause }: DomainError): string {

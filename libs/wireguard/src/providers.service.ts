@@ -14,6 +14,9 @@ import { targetAddress } from './target-address.js';
 import { WgEasyProvider } from './wg-easy.provider.js';
 import { type WireGuardProvider } from './wireguard.provider.js';
 
+/** 32 random bits: of so few installations as ever share a wg-easy no two have the same. */
+const PREFIX_BYTES = 4;
+
 interface Opened {
   /** What it was opened with: another one means that an operator changed how the server is reached, or who keeps it. */
   readonly openedWith: string;
@@ -79,8 +82,10 @@ export class Providers implements OnModuleDestroy {
       }
       case 'wg-easy': {
         const { url, username, password, apiKey } = access;
+        const chosen = this.randomness.bytes(PREFIX_BYTES).toString('hex');
+        const namePrefix = await this.repository.clientPrefix(server.id, chosen);
         return new WgEasyProvider(
-          { url, username, password: password ?? '', apiKey, allowPrivateTargets },
+          { url, username, password: password ?? '', apiKey, allowPrivateTargets, namePrefix },
           this.randomness,
         );
       }

@@ -36,4 +36,8 @@ export class ServerHealthEntity {
   /** How many removals the brake holds back; null while it is open. */
   @Column('integer', { name: 'held_removals', nullable: true })
   heldRemovals: number | null;
+
+  /** The server's own key when it was last taken for the same server; null where that was never asked. */
+  @Column('varchar', { name: 'public_key', length: 44, nullable: true })
+  publicKey: string | null;
 }

@@ -13,8 +13,10 @@ export interface ServerHealth {
   readonly failure: string | null;
   readonly livePeers: number;
   readonly strangers: number;
-  /** How many removals wait for an operator; null: none does. */
+  /** How many removals and remakes wait for an operator; null: none does. */
   readonly heldRemovals: number | null;
+  /** The key of the server when it was last taken for the same one. */
+  readonly publicKey: string | null;
 }
 
 /**
@@ -28,6 +30,7 @@ interface Swept {
   readonly livePeers: number;
   readonly strangers: number;
   readonly heldRemovals: number | null;
+  readonly publicKey: string | null;
 }
 
 /** When each server was last spoken to, how that went, and when it is to be spoken to again. */

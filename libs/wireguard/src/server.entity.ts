@@ -39,6 +39,10 @@ export class ServerEntity implements Server {
   @Column('text', { name: 'sealed_access', nullable: true, select: false })
   sealedAccess: string | null;
 
+  /** What the names of our clients begin with, where the server keeps names; null until it is first spoken to. */
+  @Column('varchar', { name: 'client_prefix', length: 16, nullable: true, select: false })
+  clientPrefix: string | null;
+
   @Column('varchar', { length: 255 })
   endpoint: string;
 

@@ -31,6 +31,8 @@ export interface DescribedServer {
 export interface Placement {
   readonly serverId?: number | undefined;
   readonly region?: string | undefined;
+  /** Servers that are known to have no room. */
+  readonly without?: readonly number[];
 }
 
 /** What an operator may write of a server. */
@@ -53,20 +55,25 @@ const MAX_PEERS = 'LEAST(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3)';
 const IS_UNREACHABLE = `(s.applies AND s.status <> 'disabled' AND (COALESCE(h.failures, 0) >= ${UNREACHABLE_AFTER}
   OR h.failure IN (${LOGIN_REFUSALS.map((kind) => `'${kind}'`).join(', ')})))`;
 
+/** Where the server chooses addresses, whoever else is on it takes some of them: as many as the last sweep saw in all. */
+const OTHERS_COUNT = `CASE WHEN s.provider = 'wg-easy' THEN COALESCE(h.live_peers, 0) ELSE 0 END`;
+
 /** Peers are only counted where that decides anything: with several servers to choose from, or a capacity. */
 const ROOMIEST = `
   WITH possible AS (
-    SELECT s.id, s.capacity, ${IS_UNREACHABLE} AS is_unreachable, ${MAX_PEERS} AS max_peers, count(*) OVER () AS choices
+    SELECT s.id, s.capacity, ${IS_UNREACHABLE} AS is_unreachable, ${MAX_PEERS} AS max_peers, count(*) OVER () AS choices,
+      ${OTHERS_COUNT} AS live
     FROM vpn_servers s
     LEFT JOIN vpn_server_health h ON h.server_id = s.id
     WHERE s.status = 'active' AND ($1::int IS NULL OR s.id = $1) AND ($2::text IS NULL OR s.region = $2)
+      AND s.id <> ALL ($3::int[])
   )
   SELECT s.id FROM possible s
   CROSS JOIN LATERAL (
     SELECT count(*) AS peers FROM vpn_peers p
     WHERE p.server_id = s.id AND (s.choices > 1 OR s.capacity IS NOT NULL)) AS taken
   WHERE s.capacity IS NULL OR taken.peers < s.capacity
-  ORDER BY s.is_unreachable, taken.peers / s.max_peers, s.id
+  ORDER BY s.is_unreachable, GREATEST(taken.peers, s.live) / s.max_peers, s.id
   LIMIT 1`;
 
 /** How many more peers may come, and how many transactions there can be that write one each. */
@@ -78,7 +85,7 @@ const FREE_PLACES = `
 const OVERVIEW = `
   SELECT s.id, s.name, s.from_settings, s.status, s.region, s.country, s.provider, s.applies, s.endpoint, s.public_key,
     s.subnet, s.subnet6, s.capacity, s.preshared_keys, s.adopted, s.dns, s.mtu,
-    CASE WHEN ${IS_UNREACHABLE} THEN 'unreachable' ELSE s.status END AS state, ${MAX_PEERS}::int AS max_peers, on_it.*
+    CASE WHEN ${IS_UNREACHABLE} THEN 'unreachable' ELSE s.status END AS state, ${MAX_PEERS}::int AS max_peers, ${OTHERS_COUNT} AS live, on_it.*
   FROM vpn_servers s
   LEFT JOIN vpn_server_health h ON h.server_id = s.id
   CROSS JOIN LATERAL (
@@ -110,6 +117,7 @@ interface OverviewRow {
   mtu: number;
   state: ServerState;
   max_peers: number;
+  live: number;
   pending: number;
   active: number;
   suspended: number;
@@ -220,8 +228,9 @@ export class ServersRepository {
   /**
    * The server for one more peer: active and with room; of those a reachable one, and of those the least full.
    */
-  async findRoomiest({ serverId, region }: Placement): Promise<Server | null> {
-    const [row] = await this.uow.manager.query<{ id: number }[]>(ROOMIEST, [serverId ?? null, region ?? null]);
+  async findRoomiest({ serverId, region, without = [] }: Placement): Promise<Server | null> {
+    const values = [serverId ?? null, region ?? null, without];
+    const [row] = await this.uow.manager.query<{ id: number }[]>(ROOMIEST, values);
     return row === undefined ? null : this.get(row.id);
   }
 
@@ -239,6 +248,16 @@ export class ServersRepository {
       .repository(ServerEntity)
       .findOneOrFail({ where: { id }, select: { id: true, sealedAccess: true } });
     return sealedAccess;
+  }
+
+  /** What our clients there are called, to tell them from all others: chosen once. */
+  async clientPrefix(id: number, chosen: string): Promise<string> {
+    const [rows] = await this.uow.manager.query<[{ client_prefix: string }[], number]>(
+      'UPDATE vpn_servers SET client_prefix = COALESCE(client_prefix, $2) WHERE id = $1 RETURNING client_prefix',
+      [id, chosen],
+    );
+    if (rows[0] === undefined) throw new DomainError('server_not_found');
+    return rows[0].client_prefix;
   }
 
   /** Sealed; null where only the host has it. */
@@ -283,7 +302,7 @@ export class ServersRepository {
 }
 
 function toOverview(row: OverviewRow): ServerOverview {
-  const { pending, active, suspended, removing, max_peers: maxPeers } = row;
+  const { pending, active, suspended, removing, live, max_peers: maxPeers } = row;
   return {
     id: row.id,
     name: row.name,
@@ -305,7 +324,7 @@ function toOverview(row: OverviewRow): ServerOverview {
     state: row.state,
     peers: { pending, active, suspended, removing },
     maxPeers,
-    load: Math.min(100, Math.round((100 * (pending + active + suspended + removing)) / maxPeers)) / 100,
+    load: Math.min(100, Math.round((100 * Math.max(live, pending + active + suspended + removing)) / maxPeers)) / 100,
     isOnline: row.state !== 'unreachable' && row.state !== 'disabled',
   };
 }

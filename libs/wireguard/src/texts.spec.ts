@@ -224,14 +224,15 @@ describe('a client config that another program rendered', () => {
   const { privateKey } = generateKeyPair();
   const presharedKey = generateKeyPair().privateKey;
   const text = `\n[Interface]\nPrivateKey = ${privateKey}\nAddress = 10.8.0.7/24, fd00::7/128\n\n[Peer]\nPresharedKey=${presharedKey}\n`;
-  const read = { privateKey, presharedKey, serverPublicKey: null, addresses: ['10.8.0.7', 'fd00::7'] };
+  const silent = { isObfuscated: false, endpoint: null, dns: [], mtu: null };
+  const read = { privateKey, presharedKey, serverPublicKey: null, addresses: ['10.8.0.7', 'fd00::7'], ...silent };
 
   it('is read for its keys and addresses, whatever else is in it', () => {
     expect(parseClientConfig(text)).toEqual(read);
     expect(parseClientConfig(text.replaceAll('\n', '\r\n'))).toEqual(read);
     expect(
       parseClientConfig(`# made by hand${text}AllowedIPs = 0.0.0.0/0\nAllowedIPs = ::/0\nEndpoint = a:1\n`),
-    ).toEqual(read);
+    ).toEqual({ ...read, endpoint: 'a:1' });
     expect(parseClientConfig(text.replace(/PresharedKey.*/, ''))).toEqual({ ...read, presharedKey: null });
   });
 
@@ -251,8 +252,20 @@ describe('a client config that another program rendered', () => {
       presharedKey,
       serverPublicKey: presharedKey,
       addresses: ['10.8.0.7'],
+      isObfuscated: false,
+      endpoint: 'vpn.example.com:51820',
+      dns: ['1.1.1.1'],
+      mtu: 1420,
     });
   });
+
+  it.each(['Jc = 7', 'Jmin=10', 'S1 = 128', 'S4 = 1', 'H1 = 1136437142', 'I1 = <b 0x1>', 'i5 = <r 9>'])(
+    'is told to be for AmneziaWG by %s (D13)',
+    (line) => {
+      const config = parseClientConfig(text.replace('Address', `${line}\nAddress`));
+      expect(config).toEqual({ ...read, isObfuscated: true });
+    },
+  );
 
   it.each([
     ['nothing', ''],

@@ -1,4 +1,4 @@
-import { type WgEasyDialect, assertSuccess, readHost } from './wg-easy-dialect.js';
+import { type WgEasyDialect, assertSuccess } from './wg-easy-dialect.js';
 import { unavailable } from './wg-easy-http.js';
 
 /** wg-easy 14: one password, no users, IPv4 only. Its sessions are lost whenever it restarts. */
@@ -15,11 +15,10 @@ export const wgEasy14: WgEasyDialect = {
 
   newClient: (name) => ({ name }),
 
-  readId({ id }) {
-    // It goes into paths: a UUID of any version, and nothing else.
-    if (typeof id !== 'string' || !/^[0-9a-fA-F-]{36}$/.test(id)) throw unavailable('answer');
-    return id;
-  },
+  // It goes into paths: a UUID of any version, and nothing else.
+  readId: ({ id }) => (typeof id === 'string' && /^[0-9a-fA-F-]{36}$/.test(id) ? id : undefined),
 
-  readAddresses: ({ address }) => [readHost(address)],
+  readAddresses: ({ address }) => [address],
+
+  interfacePath: null,
 };

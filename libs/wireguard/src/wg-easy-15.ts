@@ -1,4 +1,4 @@
-import { type WgEasyDialect, assertSuccess, isObject, jsonOf, readHost } from './wg-easy-dialect.js';
+import { type WgEasyDialect, assertSuccess, isObject, jsonOf } from './wg-easy-dialect.js';
 import { refused, unavailable } from './wg-easy-http.js';
 
 /** wg-easy 15: users, IPv4 and IPv6, optional second factor. 15.4 moved the log-in; all else has stayed. */
@@ -9,7 +9,7 @@ function dialect15(logInPath: string): WgEasyDialect {
 
     async logIn(http, { username, password }) {
       const answer = await http.send('POST', logInPath, { body: { username, password, remember: false } });
-      // 15.4 checks the form of a password too: what it takes for malformed (shorter than 12) cannot be the right one.
+      // It checks the form first: what it takes for malformed (a password shorter than 12) cannot be the right one.
       if (answer.status === 400) throw refused('authentication');
       assertSuccess(answer);
       const said = jsonOf(answer);
@@ -22,12 +22,11 @@ function dialect15(logInPath: string): WgEasyDialect {
     // The key must be there, even to say "never": its own expiry would end a tunnel that is paid for.
     newClient: (name) => ({ name, expiresAt: null }),
 
-    readId({ id }) {
-      if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) throw unavailable('answer');
-      return String(id);
-    },
+    readId: ({ id }) => (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? String(id) : undefined),
 
-    readAddresses: ({ ipv4Address, ipv6Address }) => [readHost(ipv4Address), readHost(ipv6Address)],
+    readAddresses: ({ ipv4Address, ipv6Address }) => [ipv4Address, ipv6Address],
+
+    interfacePath: '/api/admin/interface',
   };
 }
 

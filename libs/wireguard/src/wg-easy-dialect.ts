@@ -16,9 +16,14 @@ export interface WgEasyClient {
   readonly id: string;
   /** Whatever its maker typed: compared, never rendered, never sent. */
   readonly name: string;
+  /** What is stored: it passes packets when the file was written and read. */
   readonly isEnabled: boolean;
+  /** Whether the interface has it, and passes its packets: only then there are counters, be they 0. */
+  readonly isOnInterface: boolean;
+  /** Whether it will be disabled by itself some day. */
+  readonly expires: boolean;
   readonly publicKey: string;
-  /** With prefix: `10.8.0.7/32`, `fd00::7/128`. */
+  /** With prefix: `10.8.0.7/32`, `fd00::7/128`. What is no address is left out. */
   readonly addresses: readonly string[];
   readonly lastHandshakeAt: Date | null;
   readonly receivedBytes: number;
@@ -34,8 +39,12 @@ export interface WgEasyDialect {
   logIn(http: WgEasyHttp, credentials: WgEasyCredentials): Promise<string>;
   /** What is sent to make a client of this name. */
   newClient(name: string): Readonly<Record<string, unknown>>;
-  readId(client: JsonObject): string;
-  readAddresses(client: JsonObject): readonly string[];
+  /** Undefined when it is none. */
+  readId(client: JsonObject): string | undefined;
+  /** All that it has for a client, in any form. */
+  readAddresses(client: JsonObject): readonly unknown[];
+  /** Where an administrator reads the settings of the interface; null where nobody can. */
+  readonly interfacePath: string | null;
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -63,41 +72,40 @@ export function assertSuccess({ status }: WgEasyAnswer): void {
   throw refused('request');
 }
 
-/** Reads one listed client, whoever made it. */
-export function readClient(dialect: WgEasyDialect, client: unknown): WgEasyClient {
-  if (!isObject(client)) throw unavailable('answer');
-  const { name, enabled, publicKey } = client;
-  if (typeof name !== 'string' || typeof enabled !== 'boolean') throw unavailable('answer');
-  if (typeof publicKey !== 'string' || !isKey(publicKey)) throw unavailable('answer');
+/** Reads one listed client, whoever made it; undefined when it is none, as people and upgrades leave odd ones behind. */
+export function readClient(dialect: WgEasyDialect, client: unknown): WgEasyClient | undefined {
+  if (!isObject(client)) return undefined;
+  const { name, enabled, publicKey, transferRx, transferTx, latestHandshakeAt, expiresAt } = client;
+  const id = dialect.readId(client);
+  if (id === undefined || typeof name !== 'string' || typeof enabled !== 'boolean') return undefined;
+  if (typeof publicKey !== 'string' || !isKey(publicKey)) return undefined;
   return {
-    id: dialect.readId(client),
+    id,
     name,
     isEnabled: enabled,
+    isOnInterface: transferRx != null,
+    expires: expiresAt != null,
     publicKey,
-    addresses: dialect.readAddresses(client),
-    lastHandshakeAt: readInstant(client['latestHandshakeAt']),
-    receivedBytes: readBytes(client['transferRx']),
-    sentBytes: readBytes(client['transferTx']),
+    addresses: dialect.readAddresses(client).flatMap((address) => readHost(address) ?? []),
+    lastHandshakeAt: readInstant(latestHandshakeAt),
+    receivedBytes: readBytes(transferRx),
+    sentBytes: readBytes(transferTx),
   };
 }
 
-/** An address as the prefix of exactly itself. */
-export function readHost(value: unknown): string {
+/** An address as the prefix of exactly itself; undefined when it is none. */
+export function readHost(value: unknown): string | undefined {
   if (typeof value === 'string' && isIPv4(value)) return `${value}/32`;
   if (typeof value === 'string' && isIPv6(value) && !value.includes('%')) return `${value}/128`;
-  throw unavailable('answer');
+  return undefined;
 }
 
-/** Null for a client that the interface does not have, because it is disabled or has only just been made. */
+/** Null for a client that the interface does not have, because it is disabled or has only just been made, and for nonsense. */
 function readInstant(value: unknown): Date | null {
-  if (value == null) return null;
   const instant = new Date(typeof value === 'string' ? value : Number.NaN);
-  if (Number.isNaN(instant.getTime())) throw unavailable('answer');
-  return instant;
+  return Number.isNaN(instant.getTime()) ? null : instant;
 }
 
 function readBytes(value: unknown): number {
-  if (value == null) return 0;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw unavailable('answer');
-  return value;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }

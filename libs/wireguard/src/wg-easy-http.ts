@@ -29,10 +29,12 @@ export interface WgEasyAnswer {
 interface WgEasyCall {
   readonly body?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** How long its answer may be; 100 kB unless told. */
+  readonly maxBytes?: number;
 }
 
 const CALL_LIMIT_MS = 5000;
-const MAX_ANSWER_BYTES = 1_000_000;
+const MAX_ANSWER_BYTES = 100_000;
 
 /**
  * The wire to one wg-easy: one call, one connection. (A kept one would save a millisecond or, with TLS, some tens, and would be
@@ -74,7 +76,7 @@ export class WgEasyHttp {
     address: string,
     method: string,
     path: string,
-    { body, headers }: WgEasyCall,
+    { body, headers, maxBytes = MAX_ANSWER_BYTES }: WgEasyCall,
     limit: AbortSignal,
   ): Promise<WgEasyAnswer> {
     const sent = body === undefined ? undefined : JSON.stringify(body);
@@ -110,7 +112,7 @@ export class WgEasyHttp {
           response.on('data', (chunk: Buffer) => {
             chunks.push(chunk);
             size += chunk.length;
-            if (size <= MAX_ANSWER_BYTES) return;
+            if (size <= maxBytes) return;
             reject(unavailable('answer'));
             call.destroy();
           });
@@ -132,15 +134,17 @@ export class WgEasyHttp {
 
 /** Worth another try: the server is down, slow, or not itself. Of what it answered nothing is told: keys may be in it. */
 export function unavailable(
-  kind: 'network' | 'timeout' | 'status' | 'answer' | 'unconfirmed',
+  kind: 'network' | 'timeout' | 'status' | 'answer' | 'unconfirmed' | 'busy',
   cause?: unknown,
+  retryAfterSeconds?: number,
 ): DomainError {
-  return new DomainError('server_unavailable', { params: { kind }, cause });
+  const retry = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+  return new DomainError('server_unavailable', { params: { kind }, cause, ...retry });
 }
 
 /** Not before somebody has changed something. */
 export function refused(
-  kind: 'target' | 'redirect' | 'authentication' | 'two_factor' | 'pool' | 'gone' | 'not_ours' | 'request',
+  kind: 'target' | 'redirect' | 'authentication' | 'rights' | 'two_factor' | 'pool' | 'gone' | 'amneziawg' | 'request',
   cause?: unknown,
 ): DomainError {
   return new DomainError('server_refused', { params: { kind }, cause });

@@ -43,6 +43,12 @@ export interface ClientSecrets {
   readonly serverPublicKey: string | null;
   /** Without prefix: what a config says there is the network's (`/24`) as often as the peer's own. */
   readonly addresses: readonly string[];
+  /** Whether it is for AmneziaWG: a WireGuard client would send what that server does not understand. */
+  readonly isObfuscated: boolean;
+  /** `host:port` */
+  readonly endpoint: string | null;
+  readonly dns: readonly string[];
+  readonly mtu: number | null;
 }
 
 /** Keeps a NAT's mapping open (wg(8)), in seconds. */
@@ -91,6 +97,9 @@ export function renderServerConfig(config: ServerConfig): string {
 /** A config for one device has some twenty lines; a list of all networks but some has thousands of characters. */
 const MAX_CONFIG_CHARACTERS = 32_768;
 
+/** What AmneziaWG adds to a config: junk packets, paddings, headers and the first packets. */
+const OBFUSCATION = /^Interface (Jc|Jmin|Jmax|S[1-4]|H[1-4]|I[1-5])$/i;
+
 /**
  * Reads a device's config that another program rendered; undefined when it is none. Settings that are not asked for are passed
  * over; a key that is there twice, or is none, makes the whole text none: of two keys nobody can say which one is meant.
@@ -111,10 +120,21 @@ export function parseClientConfig(text: string): ClientSecrets | undefined {
   const privateKey = settings.get('Interface PrivateKey') ?? '';
   const presharedKey = settings.get('Peer PresharedKey') ?? null;
   const serverKey = settings.get('Peer PublicKey') ?? '';
-  const addresses = (settings.get('Interface Address') ?? '')
-    .split(',')
-    .map((item) => item.trim().replace(/\/\d{1,3}$/, ''));
+  const addresses = itemsOf(settings.get('Interface Address') ?? '').map((item) => item.replace(/\/\d{1,3}$/, ''));
   if (!isKey(privateKey) || (presharedKey !== null && !isKey(presharedKey))) return undefined;
   if (!addresses.every((address) => isIP(address) !== 0)) return undefined;
-  return { privateKey, presharedKey, serverPublicKey: isKey(serverKey) ? serverKey : null, addresses };
+  return {
+    privateKey,
+    presharedKey,
+    serverPublicKey: isKey(serverKey) ? serverKey : null,
+    addresses,
+    isObfuscated: [...settings.keys()].some((name) => OBFUSCATION.test(name)),
+    endpoint: settings.get('Peer Endpoint') ?? null,
+    dns: itemsOf(settings.get('Interface DNS') ?? '').filter((item) => item !== ''),
+    mtu: Number(settings.get('Interface MTU') ?? Number.NaN) || null,
+  };
+}
+
+function itemsOf(list: string): readonly string[] {
+  return list.split(',').map((item) => item.trim());
 }

@@ -1,10 +1,11 @@
+import { type DomainError } from '#kernel';
 import { type KeyPair } from './keys.js';
 
 /** What a server is to hold for one peer. */
 export interface PeerSpec {
-  /** The peer's row: repeating a call with the same one never makes a second peer. */
+  /** The peer's row. */
   readonly peerId: number;
-  /** Null asks the server to make the peer from nothing (only where `chooses` says `everything`). */
+  /** Null asks the server to make a peer from nothing (only where `chooses` says `everything`): another one with each call. */
   readonly publicKey: string | null;
   /** Exactly the peer's own addresses, with prefix: `10.8.0.7/32`, `fd00::7/128`. Null with `publicKey`. */
   readonly addresses: readonly string[] | null;
@@ -36,6 +37,8 @@ export interface LivePeer {
   readonly addresses: readonly string[];
   /** Whether packets pass: a disabled one keeps its key on the server and nothing else. */
   readonly isEnabled: boolean;
+  /** True where that will not stay, as the server has noted something else down. */
+  readonly isUnsettled?: boolean;
   /** False for a peer that somebody else keeps there, where the server can tell: such a one is never touched. */
   readonly isOurs: boolean;
   /** The row it was made for, where the server keeps such a note. */
@@ -45,6 +48,29 @@ export interface LivePeer {
   /** Bytes since the server last began to count. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
+}
+
+/** What a server that renders configs of its own puts into them. */
+export interface ToldConfig {
+  /** `host:port` */
+  readonly endpoint: string | null;
+  readonly dns: readonly string[];
+  readonly mtu: number | null;
+}
+
+export interface PutOptions {
+  /**
+   * When whoever waits for it leaves, by `performance.now()`. What cannot be done by then is refused at once, as `server_unavailable`
+   * (`busy`), and not begun.
+   */
+  readonly until?: number;
+  /** Told of each peer that could not be served while others were; without it, one of these refusals is thrown in the end. */
+  readonly onRefused?: (spec: PeerSpec, why: DomainError) => void;
+}
+
+export interface RemoveOptions {
+  /** Told of each peer of which it is not certain that it is gone, although nothing is to be seen of it; asked for again later. */
+  readonly onUncertain?: (ref: PeerRef) => void;
 }
 
 /**
@@ -58,15 +84,17 @@ export interface WireGuardProvider {
   /** A fresh pair for a new peer, where `chooses` says `keys`. */
   generateKeyPair(): Promise<KeyPair>;
   /** Has these peers be there and pass packets; what was asked of the server is answered in the same order. */
-  put(specs: readonly PeerSpec[]): Promise<readonly PeerMaterial[]>;
+  put(specs: readonly PeerSpec[], options?: PutOptions): Promise<readonly PeerMaterial[]>;
   /** Has no packet of these pass any more, keeping what the server needs to take them back with the same key. */
   suspend(refs: readonly PeerRef[]): Promise<void>;
   /** Has these be gone. */
-  remove(refs: readonly PeerRef[]): Promise<void>;
+  remove(refs: readonly PeerRef[], options?: RemoveOptions): Promise<void>;
   /** What is really there. */
   list(): Promise<readonly LivePeer[]>;
   /** The server's own public key, as devices must have it; null where it cannot be known. */
   serverKey(): Promise<string | null>;
+  /** What the server itself tells devices, where it tells them anything: for a look at whether it is what we tell them. */
+  toldConfig?(): Promise<ToldConfig | null>;
   /** Lets go of connections; a later call opens new ones. */
   close(): Promise<void>;
 }

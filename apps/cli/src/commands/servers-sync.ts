@@ -28,18 +28,29 @@ async function sync(
   try {
     const report = await reconciliation.sweep(serverId, { force });
     if (report === null) return { line: 'nothing was done: it is being swept by another instance', isWell: false };
-    return { line: describe(report), isWell: report.held === 0 };
+    return { line: describeSweep(report), isWell: report.held === 0 };
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     return { line: `${error.code}: ${String(error.params['kind'] ?? '')}`, isWell: false };
   }
 }
 
-function describe({ live, put, suspended, removed, strangers, held }: SweepReport): string {
+/** What a sweep found and did, in one line. */
+export function describeSweep({ live, put, suspended, removed, strangers, held, isAdopted }: SweepReport): string {
   const found = `${live} peers; put ${put}, suspended ${suspended}, removed ${removed}`;
   return [
     found,
-    ...(strangers > 0 ? [`${strangers} strangers left alone until the server is adopted (--force)`] : []),
-    ...(held > 0 ? [`${held} removals held back, because they are so many (--force does them)`] : []),
+    ...(strangers > 0
+      ? [
+          isAdopted
+            ? `${strangers} strangers are removed if they are still there in a minute, as they may be new peers`
+            : `${strangers} strangers left alone until the server is adopted (--force)`,
+        ]
+      : []),
+    ...(held > 0
+      ? [
+          `${held} changes held back, because they are so many or the server seems to be another one (--force does them)`,
+        ]
+      : []),
   ].join('; ');
 }
