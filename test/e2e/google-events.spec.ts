@@ -3,7 +3,7 @@ import { Acknowledging, Repair } from '#iap';
 import { Enforcement } from '#peers';
 import { Metrics } from '#platform';
 import { type Rtdn, type SubscribeOptions } from '../fakes/play-ledger.js';
-import { type Account, expectOk, TestApi } from '../support/api.js';
+import { type Account, type Answer, expectOk, TestApi } from '../support/api.js';
 import { LIFETIME, MONTHLY, TestStores, UNMAPPED, YEARLY } from '../support/stores.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -1044,6 +1044,29 @@ describe('a push', () => {
     const answer = await stores.tellGoogle(fresh(), { subscription: 'projects/example-project/subscriptions/other' });
     expect(answer.status).toBe(200);
     expect(await events()).toEqual(before);
+  });
+
+  it('without its wrapper is read, where headers name its subscription, and refused aloud where not (H18)', async () => {
+    const one = await customer();
+    const told = google.cancel(one.token);
+    const { authorization } = google.push(told).headers;
+    const send = (headers: Record<string, string>, body: unknown = told.data): Promise<Answer> =>
+      stores.api.call('POST', '/payments/webhook/google', { headers: { authorization, ...headers }, body });
+    const before = await events();
+    for (const body of [told.data, { hello: 'world' }]) {
+      logLines.length = 0;
+      expect(await send({}, body)).toMatchObject({ status: 400, body: { code: 'receipt_malformed' } });
+      expect(logLines.filter((line) => line.includes('"error"') && line.includes('payload unwrapping'))).toHaveLength(
+        1,
+      );
+    }
+    expect(await events()).toEqual(before);
+    const metadata = { 'x-goog-pubsub-message-id': '88000000000001', 'x-goog-pubsub-subscription-name': SUBSCRIPTION };
+    for (let times = 0; times < 2; times++) expect((await send(metadata)).status).toBe(200);
+    await stores.settle();
+    expect(await events()).toHaveLength(before.length + 1);
+    expect(await lastEvent()).toMatchObject({ event_id: '88000000000001', type: 'subscription:3', status: 'done' });
+    expect(await standing(one)).toMatchObject({ state: 'cancelled' });
   });
 
   it('that only tests the way is done', async () => {

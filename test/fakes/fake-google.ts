@@ -41,6 +41,8 @@ export type GoogleFault = { readonly times?: number; readonly about?: string } &
   | { readonly kind: 'rate_limit'; readonly retryAfter?: number }
   /** What is answered in place of what would be. */
   | { readonly kind: 'body'; readonly body: string }
+  /** The same with a status of its own, as a proxy on the way would answer. */
+  | { readonly kind: 'reply'; readonly status: number; readonly body: string }
 );
 
 export interface PushOptions {
@@ -304,6 +306,9 @@ export class FakeGoogle extends PlayLedger {
         break;
       case 'body':
         response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8' }).end(fault.body);
+        break;
+      case 'reply':
+        response.writeHead(fault.status, { 'Content-Type': 'application/json; charset=utf-8' }).end(fault.body);
         break;
       case 'status':
         send(response, refusal(fault.status, fault.reason ?? 'backendError', 'Fault'));

@@ -1,4 +1,5 @@
 import { DomainError } from '#kernel';
+import { at, isObject, items, text } from './google-json.rules.js';
 import { type StoreMetrics } from './store.metrics.js';
 
 /**
@@ -55,4 +56,30 @@ function nameOf(thrown: unknown): unknown {
 
 function causeOf(thrown: unknown): unknown {
   return typeof thrown === 'object' && thrown !== null && 'cause' in thrown ? thrown.cause : undefined;
+}
+
+/**
+ * After how many seconds Google wants to be asked again, wherever it says so: in the header, which is an object of its own or a plain one
+ * depending on who fetches, as seconds or as a date; or in the body (`google.rpc.RetryInfo`). Null when it does not say.
+ */
+export function retryAfterOf(headers: unknown, data: unknown, now: Date): number | null {
+  const header = headerOf(headers, 'retry-after')?.trim() ?? '';
+  const delays = items(at(data, 'error', 'details')).flatMap((detail) => text(at(detail, 'retryDelay')) ?? []);
+  const date = Date.parse(header);
+  const seconds = /^\d+(\.\d+)?$/.test(header)
+    ? Number(header)
+    : Number.isNaN(date)
+      ? Number(/^(\d+(?:\.\d+)?)s$/.exec(delays[0] ?? '')?.[1] ?? Number.NaN)
+      : (date - now.getTime()) / 1000;
+  return seconds > 0 ? Math.ceil(seconds) : null;
+}
+
+function headerOf(headers: unknown, name: string): string | null {
+  if (!isObject(headers)) return null;
+  const { get } = headers;
+  const found: unknown =
+    typeof get === 'function'
+      ? Reflect.apply(get, headers, [name])
+      : Object.entries(headers).find(([key]) => key.toLowerCase() === name)?.[1];
+  return text(Array.isArray(found) ? found[0] : found);
 }

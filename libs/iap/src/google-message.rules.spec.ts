@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type PlayMessage, readPushMessage } from './google-message.rules.js';
+import { type PlayMessage, readPushMessage, wrapped } from './google-message.rules.js';
 
 const PUBLISHED = '2026-11-22T10:00:00.123Z';
 
@@ -104,5 +104,38 @@ describe('a push of Play', () => {
       }),
     );
     fc.assert(fc.property(fc.jsonValue(), (body) => void readPushMessage(body)));
+  });
+});
+
+describe('a push without a wrapper (H18)', () => {
+  const idOf = (content: string): string => `id of ${content.length}`;
+  const bare = { ...ENVELOPE, subscriptionNotification: { notificationType: 2, purchaseToken: 'token' } };
+  const read = (body: unknown, metadata = {}): PlayMessage | null => readPushMessage(wrapped(body, metadata, idOf));
+
+  it('says the same as one with it, by the id that Pub/Sub writes into a header', () => {
+    const metadata = { messageId: '1', publishTime: PUBLISHED, subscription: 'projects/p/subscriptions/s' };
+    expect(read(bare, metadata)).toEqual(readPushMessage(pushed(bare)));
+  });
+
+  it('has an id of its content without headers, the same for each delivery', () => {
+    const [once, again] = [read(bare), read(bare)];
+    expect(once).toMatchObject({
+      messageId: expect.stringMatching(/^id of/),
+      subscription: null,
+      kind: 'subscription',
+    });
+    expect(again).toEqual(once);
+  });
+
+  it.each([[{}], [{ packageName: 'x' }], [{ subscriptionNotification: {} }], [[bare]], ['x'], [null]])(
+    'is not taken for one: %j',
+    (body) => {
+      expect(read(body)).toBeNull();
+    },
+  );
+
+  it('leaves a wrapped one as it is', () => {
+    const body = pushed(bare);
+    expect(wrapped(body, { messageId: '2' }, idOf)).toBe(body);
   });
 });

@@ -60,6 +60,31 @@ export function readPushMessage(body: unknown): PlayMessage | null {
   };
 }
 
+/** What Pub/Sub says of a message in headers, where the subscription pushes without a wrapper and writes metadata. */
+export interface PushMetadata {
+  readonly messageId?: string | undefined;
+  readonly publishTime?: string | undefined;
+  readonly subscription?: string | undefined;
+}
+
+/**
+ * A push as if it had its wrapper: with "payload unwrapping" on, the body is Play's own JSON, and the rest is in headers or nowhere. Without
+ * an id of Pub/Sub's, `idOf` makes one of the content, which is the same for each delivery.
+ */
+export function wrapped(body: unknown, metadata: PushMetadata, idOf: (content: string) => string): unknown {
+  if (isObject(at(body, 'message')) || !isNotification(body)) return body;
+  const content = JSON.stringify(body);
+  const { messageId = idOf(content), publishTime, subscription } = metadata;
+  const data = Buffer.from(content).toString('base64');
+  return { message: { data, messageId, publishTime }, subscription };
+}
+
+/** Whether something is what Play says by way of Pub/Sub: an app, and one kind of notification. */
+function isNotification(body: unknown): body is object {
+  if (!isObject(body) || text(body['packageName']) === null) return false;
+  return Object.entries(body).some(([name, value]) => name.endsWith('Notification') && isObject(value));
+}
+
 function decode(data: unknown): unknown {
   if (typeof data !== 'string') return undefined;
   try {

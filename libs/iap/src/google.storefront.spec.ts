@@ -345,12 +345,39 @@ describe('an order', () => {
     expect(await storefront.order('GPA.0000-0000-0000-00000', 3)).toBe('unknown');
   });
 
-  it('is forbidden without the right to see amounts, which is no alarm', async () => {
+  it('is forbidden without the right to see amounts, which is told by its name, once in a while (H28)', async () => {
     const { orderId, purchaseToken } = fake.subscribe(MONTHLY);
     fake.seesOrders = false;
     expect(await storefront.order(orderId ?? '', 3)).toBe('forbidden');
     expect((await found(purchaseToken)).snapshot.state).toBe('ACTIVE');
-    expect(logged).toEqual([]);
+    expect(logged.map((line): unknown => JSON.parse(line))).toMatchObject([
+      { level: 'error', op: 'order', status: 403, right: expect.stringMatching(/^View financial data/) },
+    ]);
+    await storefront.order(orderId ?? '', 3);
+    expect(logged).toHaveLength(1);
+    clock.advance({ minutes: 11 });
+    await storefront.order(orderId ?? '', 3);
+    expect(logged).toHaveLength(2);
+  });
+
+  it.each([
+    ['voided', 'View financial data', () => storefront.voided(clock.now()).next()],
+    ['refund', 'Manage orders', () => storefront.refund('GPA.1', { revoke: true })],
+  ])('that is refused elsewhere names the right for that too: %s (H28)', async (op, right, ask) => {
+    fake.fault(op === 'voided' ? 'voided' : 'refund', { kind: 'status', status: 403, reason: 'permissionDenied' });
+    expect(await refusal(ask())).toMatchObject(unavailable('refused'));
+    expect(logged.map((line): unknown => JSON.parse(line))).toMatchObject([{ right: expect.stringContaining(right) }]);
+  });
+
+  it('is asked for to find out which rights are missing (H28)', async () => {
+    expect(await storefront.missingRights()).toEqual([]);
+    fake.seesOrders = false;
+    expect(await storefront.missingRights()).toEqual([expect.stringMatching(/^View financial data/)]);
+    fake.fault('acknowledge', { kind: 'status', status: 403, reason: 'permissionDenied' });
+    expect(await storefront.missingRights()).toHaveLength(2);
+    fake.fault('order', { kind: 'status', status: 500 });
+    expect(await refusal(storefront.missingRights())).toMatchObject(unavailable('status'));
+    fake.unexpected.length = 0;
   });
 });
 
@@ -546,6 +573,24 @@ describe('when Google does not answer as it should', () => {
     expect((await found(purchaseToken)).snapshot.state).toBe('ACTIVE');
   });
 
+  it.each<[seen: string, fault: GoogleFault]>([
+    ['a web page', { kind: 'html' }],
+    ['cut JSON', { kind: 'body', body: '{"subscriptionState":"SUBSCR' }],
+    ['nothing', { kind: 'body', body: '' }],
+  ])('it is said what was seen instead: %s (I4)', async (seen, fault) => {
+    const { purchaseToken, orderId } = fake.subscribe(MONTHLY);
+    for (const op of ['subscription', 'order'] as const) fake.fault(op, { ...fault, times: 1 });
+    expect(await refusal(storefront.purchase(purchaseToken, 7))).toMatchObject(unavailable('answer'));
+    expect(await refusal(storefront.order(orderId ?? '', 7))).toMatchObject(unavailable('answer'));
+    const told = logged.map((line): { seen?: unknown } => JSON.parse(line));
+    expect(told.map((line) => line.seen)).toEqual([seen, seen]);
+  });
+
+  it('a 404 that is not Google’s own is no word of a purchase (I4)', async () => {
+    fake.fault('*', { kind: 'reply', status: 404, body: '{"message":"no route"}' });
+    expect(await refusal(storefront.purchase('nobody', 7))).toMatchObject(unavailable('answer'));
+  });
+
   it('a purchase is not unknown because only one of the two could be asked', async () => {
     fake.fault('product', { kind: 'status', status: 500, times: 1 });
     expect(await refusal(storefront.purchase('nobody', 7))).toMatchObject(unavailable('status'));
@@ -608,7 +653,7 @@ describe('the access token', () => {
       fake.fault('subscription', { kind: 'status', status, reason, times: 2 });
       const refused = await refusal(storefront.purchase(purchaseToken, 7));
       expect(refused).toMatchObject(unavailable('refused'));
-      expect(logged.join('')).toContain('refuses the service account');
+      expect(logged.join('')).toMatch(/refuses the service account|does not know the app/);
     },
   );
 

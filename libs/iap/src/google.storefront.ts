@@ -13,7 +13,7 @@ import {
   readSubscription,
   readVoided,
 } from './google-answer.rules.js';
-import { CALL_LIMIT_MS, exchanged, unavailable } from './google-exchange.js';
+import { CALL_LIMIT_MS, exchanged, RETRY_SECONDS, retryAfterOf, unavailable } from './google-exchange.js';
 import { at, isObject, items, text } from './google-json.rules.js';
 import { tokenKey } from './store.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -63,6 +63,14 @@ const VOIDED_DAYS = 30;
 const VOIDED_PAGE = 1000;
 /** A longer wait than this is not believed, in seconds. */
 const MAX_RETRY_SECONDS = 3600;
+/** How often a refusal of the same kind is told of, in seconds. */
+const REFUSAL_SECONDS = 600;
+/** The rights of the service account, by their names in the Play Console. */
+const FINANCIAL_DATA = 'View financial data, orders, and cancellation survey responses';
+const MANAGE_ORDERS = 'Manage orders and subscriptions';
+/** What is asked to find out whether a right is given; of what there is not, so that nothing happens. */
+const PROBE_ORDER = 'GPA.0000-0000-0000-00000';
+const PROBE_TOKEN = 'no-such-purchase';
 /** How long nothing is asked after a 429 that does not say, in seconds. */
 const RATE_LIMIT_SECONDS = 60;
 /** Google says some of its quotas are used up by a 403. */
@@ -87,6 +95,8 @@ export class GoogleStorefront {
   private api: Promise<Play> | undefined;
   /** Until then Google does not want to be asked. */
   private silentUntil = new Date(0);
+  /** When a refusal was last told of, by what was asked. */
+  private readonly refusalsTold = new Map<string, Date>();
 
   constructor(
     settings: Settings,
@@ -122,7 +132,7 @@ export class GoogleStorefront {
       if (status === 410) return { state: 'gone' };
       if (status < 300) {
         const found = READERS[kind](data, { seq, keyOf: tokenKey });
-        if (found === null) throw unavailable('answer');
+        if (found === null) throw this.noAnswer(kind, { status, data });
         return { state: 'found', ...found };
       }
     }
@@ -141,7 +151,9 @@ export class GoogleStorefront {
     );
     if (status === 401 || status === 403) return 'forbidden';
     if (status >= 300) return 'unknown';
-    return readOrder(data, seq) ?? fail('answer');
+    const order = readOrder(data, seq);
+    if (order === null) throw this.noAnswer('order', { status, data });
+    return order;
   }
 
   /**
@@ -233,6 +245,33 @@ export class GoogleStorefront {
     if (purchase.snapshot.state !== 'EXPIRED') throw unavailable('status');
   }
 
+  /**
+   * The rights that Play says the service account lacks, by their names in the Play Console; none when all is well.
+   * @throws DomainError store_not_configured | store_unavailable
+   */
+  async missingRights(): Promise<readonly string[]> {
+    this.open();
+    const missing: string[] = [];
+    const manage = ACKNOWLEDGEMENTS.subscription(PROBE_TOKEN, { productId: 'none', accountToken: null });
+    for (const [op, call] of [
+      ['order', (api, packageName, options) => api.orders.get({ packageName, orderId: PROBE_ORDER }, options)],
+      ['acknowledge', manage],
+    ] as const satisfies readonly (readonly [string, Call])[]) {
+      if (await this.isRefused(op, call)) missing.push(rightFor(op));
+    }
+    return missing;
+  }
+
+  private async isRefused(op: string, call: Call): Promise<boolean> {
+    try {
+      const { status } = await this.ask(op, call);
+      return status === 401 || status === 403;
+    } catch (error) {
+      if (error instanceof DomainError && error.params['kind'] === 'refused') return true;
+      throw error;
+    }
+  }
+
   private open(): void {
     this.uow.assertClosed();
     if (this.google === undefined) throw new DomainError('store_not_configured');
@@ -251,7 +290,7 @@ export class GoogleStorefront {
     return this.judged(op, await this.exchange(op, call, api, google.packageName, await access.token()));
   }
 
-  private async exchange(op: string, call: Call, api: Play, packageName: string, token: string): Promise<Answer> {
+  private async exchange(op: string, call: Call, api: Play, packageName: string, token: string): Promise<Exchange> {
     return exchanged(op, this.metrics, async (tell) => {
       const response = await call(api, packageName, {
         headers: { Authorization: `Bearer ${token}` },
@@ -263,35 +302,57 @@ export class GoogleStorefront {
         validateStatus: () => true,
       });
       tell(response.status);
-      if (response.status === 429 || (response.status === 403 && says(response, QUOTA)))
-        throw this.silenced(response.headers);
+      if (response.status === 429 || (response.status === 403 && says(response, QUOTA))) throw this.silenced(response);
       return response;
     });
   }
 
   /** What is no answer to the question is thrown. */
-  private judged(op: string, answer: Answer): Answer {
-    const { status, data } = answer;
-    if (status >= 500 || status < 200 || (status >= 300 && status < 400)) throw unavailable('status');
-    // A page of a proxy, whatever its status; Google's own answers are objects, or empty.
-    const isEmpty = data === undefined || data === '';
-    if (!isObject(data) && !(isEmpty && status < 300)) throw unavailable('answer');
-    const isRefused = (status === 401 || status === 403) && op !== 'order';
-    if (isRefused || says(answer, WRONG_APP)) {
-      this.log.error(
-        { provider: 'google', op, status },
-        'Google Play refuses the service account: is GOOGLE_PLAY_PACKAGE right, is it invited in the Play Console, may it manage orders?',
-      );
-      throw unavailable('refused');
+  private judged(op: string, answer: Exchange): Answer {
+    const { status, data, headers } = answer;
+    if (status >= 500 || status < 200 || (status >= 300 && status < 400)) {
+      throw unavailable('status', this.believed(retryAfterOf(headers, data, this.clock.now())) ?? RETRY_SECONDS);
     }
+    // Google's own answers are objects, or empty, and a refusal says why; anything else is the page of a proxy, or half of one.
+    const isGoogles = isObject(data) && (status < 300 || isObject(data['error']));
+    const isDone = isEmpty(data) && status < 300 && DEEDS.has(op);
+    if (!isGoogles && !isDone) throw this.noAnswer(op, answer);
+    const isRefused = status === 401 || status === 403;
+    if (isRefused || says(answer, WRONG_APP)) this.tellOfRefusal(op, answer);
+    if ((isRefused && op !== 'order') || says(answer, WRONG_APP)) throw unavailable('refused');
     return answer;
   }
 
-  private silenced(headers: unknown): DomainError {
-    const said = Number(text(at(headers, 'retry-after')) ?? Number.NaN);
-    const seconds = said > 0 ? Math.min(Math.ceil(said), MAX_RETRY_SECONDS) : RATE_LIMIT_SECONDS;
+  private noAnswer(op: string, { status, data }: Answer): DomainError {
+    const seen = isEmpty(data) ? 'nothing' : typeof data === 'string' ? kindOfText(data) : 'something else';
+    this.log.warn({ provider: 'google', op, status, seen }, 'what came from Google Play is no answer');
+    return unavailable('answer');
+  }
+
+  /** Says which right is missing, once in a while: many purchases meet the same refusal. */
+  private tellOfRefusal(op: string, answer: Answer): void {
+    const now = this.clock.now();
+    const told = this.refusalsTold.get(op);
+    if (told !== undefined && now < addSeconds(told, REFUSAL_SECONDS)) return;
+    this.refusalsTold.set(op, now);
+    const about = { provider: 'google', op, status: answer.status };
+    if (says(answer, WRONG_APP))
+      this.log.error(about, 'Google Play does not know the app: is GOOGLE_PLAY_PACKAGE right?');
+    else
+      this.log.error(
+        { ...about, right: rightFor(op) },
+        'Google Play refuses the service account: is it invited in the Play Console for this app, with this right? A right may take a day to count',
+      );
+  }
+
+  private silenced({ headers, data }: Exchange): DomainError {
+    const seconds = this.believed(retryAfterOf(headers, data, this.clock.now())) ?? RATE_LIMIT_SECONDS;
     this.silentUntil = addSeconds(this.clock.now(), seconds);
     return unavailable('rate_limit', seconds);
+  }
+
+  private believed(seconds: number | null): number | null {
+    return seconds === null ? null : Math.min(seconds, MAX_RETRY_SECONDS);
   }
 
   private refuseWhileSilent(): void {
@@ -308,6 +369,8 @@ export class GoogleStorefront {
   }
 }
 
+/** What is done there and not asked: the answer may be empty. */
+const DEEDS: ReadonlySet<string> = new Set(['acknowledge', 'refund', 'revoke']);
 const REFUNDED: ReadonlySet<string> = new Set(['REFUNDED', 'PENDING_REFUND']);
 
 const READERS = { subscription: readSubscription, product: readProduct } as const;
@@ -361,6 +424,21 @@ function says({ data }: Answer, reasons: ReadonlySet<unknown>): boolean {
   return given.some((entry) => reasons.has(at(entry, 'reason')));
 }
 
-function fail(kind: 'answer'): never {
-  throw unavailable(kind);
+/** Which right it takes to do something, by its name in the Play Console. */
+function rightFor(op: string): string {
+  return op === 'order' || op === 'voided'
+    ? FINANCIAL_DATA
+    : op === 'subscription' || op === 'product'
+      ? `${FINANCIAL_DATA}; ${MANAGE_ORDERS}`
+      : MANAGE_ORDERS;
+}
+
+function isEmpty(data: unknown): boolean {
+  return data === undefined || data === '';
+}
+
+/** What a text is that should have been an object, in a word that quotes nothing of it. */
+function kindOfText(data: string): string {
+  const start = data.trimStart();
+  return start.startsWith('<') ? 'a web page' : start.startsWith('{') || start.startsWith('[') ? 'cut JSON' : 'a text';
 }

@@ -4,9 +4,10 @@ import { Clock, DomainError } from '#kernel';
 import { LOG, Settings } from '#platform';
 import { type AppleNotification } from './apple-facts.js';
 import { AppleStorefront } from './apple.storefront.js';
-import { readPushMessage } from './google-message.rules.js';
+import { type PushMetadata, readPushMessage, wrapped } from './google-message.rules.js';
 import { GooglePush } from './google.push.js';
 import { Inbox } from './inbox.service.js';
+import { tokenKey } from './store.js';
 import { type NewStoreEvent, StoreEventsRepository } from './store-events.repository.js';
 
 /**
@@ -38,11 +39,25 @@ export class Intake {
    * A push of Pub/Sub with a real-time developer notification.
    * @throws DomainError receipt_malformed | store_signature_invalid | store_unavailable | store_not_configured
    */
-  async takeGoogle(authorization: string | undefined, body: unknown): Promise<void> {
+  async takeGoogle(authorization: string | undefined, body: unknown, metadata: PushMetadata = {}): Promise<void> {
     await this.push.authenticate(authorization);
     const { google } = this.settings;
-    const message = readPushMessage(body);
-    if (message === null) throw new DomainError('receipt_malformed');
+    const push = wrapped(body, metadata, tokenKey);
+    const message = readPushMessage(push);
+    // Refused, so that it comes again once the subscription is mended: what is answered with 200 is lost.
+    if (message === null) {
+      this.log.error(
+        'a push holds no message of Pub/Sub: is "payload unwrapping" of the subscription on, over something else than Play sends?',
+      );
+      throw new DomainError('receipt_malformed');
+    }
+    if (google?.pushSubscription !== undefined && message.subscription === null) {
+      this.log.error(
+        { messageId: message.messageId },
+        'a push does not name its Pub/Sub subscription, which GOOGLE_PUBSUB_SUBSCRIPTION asks for: turn "payload unwrapping" off, or "write metadata" on',
+      );
+      throw new DomainError('receipt_malformed');
+    }
     const isOurs = google?.pushSubscription === undefined || message.subscription === google.pushSubscription;
     if (!isOurs) {
       this.log.warn({ messageId: message.messageId }, 'a push of another Pub/Sub subscription was left aside');
@@ -55,7 +70,7 @@ export class Intake {
       subtype: null,
       environment: null,
       eventAt: message.eventAt ?? message.publishedAt ?? this.clock.now(),
-      payload: JSON.stringify(body),
+      payload: JSON.stringify(push),
     });
   }
 

@@ -88,6 +88,14 @@ export class Support {
     return this.apple.requestTestNotification(environment);
   }
 
+  /**
+   * The rights in Play that the service account lacks, by their names in the Play Console.
+   * @throws DomainError store_unavailable | store_not_configured
+   */
+  missingRights(): Promise<readonly string[]> {
+    return this.google.missingRights();
+  }
+
   /** Asks the store about a purchase now. @throws DomainError purchase_not_found | store_unavailable | store_not_configured */
   async reconcile(purchaseId: number): Promise<Purchase> {
     await this.repository.get(purchaseId);

@@ -27,6 +27,11 @@ const OF_GOOGLE = {
 } as const;
 const PUSH = { schema: { type: 'object' }, description: 'A push of Cloud Pub/Sub' } as const;
 
+/** What Pub/Sub writes into headers where it pushes without a wrapper. */
+type PushHeaders = Readonly<
+  Record<`x-goog-pubsub-${'message-id' | 'publish-time' | 'subscription-name'}`, string | undefined>
+>;
+
 @ApiTags('payments')
 @Controller('payments')
 export class IapController {
@@ -84,9 +89,14 @@ export class IapController {
   @Operation(OF_GOOGLE)
   async takeGoogleNotification(
     @Headers('authorization') authorization: string | undefined,
+    @Headers() headers: PushHeaders,
     @Body() body: unknown,
   ): Promise<StoreWebhookOut> {
-    await this.intake.takeGoogle(authorization, body);
+    await this.intake.takeGoogle(authorization, body, {
+      messageId: headers['x-goog-pubsub-message-id'],
+      publishTime: headers['x-goog-pubsub-publish-time'],
+      subscription: headers['x-goog-pubsub-subscription-name'],
+    });
     return TAKEN;
   }
 
@@ -95,8 +105,9 @@ export class IapController {
   @Operation({ ...OF_GOOGLE, summary: `${OF_GOOGLE.summary} (another name of the same)` })
   takeGooglePlayNotification(
     @Headers('authorization') authorization: string | undefined,
+    @Headers() headers: PushHeaders,
     @Body() body: unknown,
   ): Promise<StoreWebhookOut> {
-    return this.takeGoogleNotification(authorization, body);
+    return this.takeGoogleNotification(authorization, headers, body);
   }
 }

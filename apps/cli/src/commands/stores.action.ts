@@ -55,6 +55,14 @@ export function testApple(environment: 'production' | 'sandbox'): Promise<void> 
   });
 }
 
+export function testGoogle(): Promise<void> {
+  return withRooms(async (rooms) => {
+    const missing = await rooms.get(Support).missingRights();
+    if (missing.length > 0) throw new NotWell(`Play refuses the service account: it lacks ${missing.join('; ')}`);
+    process.stdout.write('Play takes the service account, with the rights that it needs\n');
+  });
+}
+
 function describeClock(aheadSeconds: number): string {
   if (Math.abs(aheadSeconds) < 2) return "This machine's clock agrees with Apple's";
   const where = aheadSeconds > 0 ? 'ahead of' : 'behind';

@@ -25,6 +25,10 @@ export function addStores(program: Command): void {
     .description('Ask Apple for its test notification, to see that it arrives')
     .argument('[environment]', 'production or sandbox', readEnvironment, 'production' as const)
     .action(async (environment: 'production' | 'sandbox') => (await actions()).testApple(environment));
+  stores
+    .command('test-google')
+    .description('Ask Play whether the service account has the rights that it needs')
+    .action(async () => (await actions()).testGoogle());
 }
 
 function readId(text: string): number {
