@@ -11,6 +11,7 @@ import { Counters1795830000000 } from './1795830000000-counters.migration.js';
 import { FleetMemory1795830100000 } from './1795830100000-fleet-memory.migration.js';
 import { NextPeriod1795830200000 } from './1795830200000-next-period.migration.js';
 import { ServerIdentity1795850000000 } from './1795850000000-server-identity.migration.js';
+import { ApplePayments1795860000000 } from './1795860000000-apple-payments.migration.js';
 import { Acknowledgement1795870000000 } from './1795870000000-acknowledgement.migration.js';
 import { UnclaimedPayments1795880000000 } from './1795880000000-unclaimed-payments.migration.js';
 import { PaymentReminders1795881000000 } from './1795881000000-payment-reminders.migration.js';
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly Migration[] = [
   FleetMemory1795830100000,
   NextPeriod1795830200000,
   ServerIdentity1795850000000,
+  ApplePayments1795860000000,
   Acknowledgement1795870000000,
   UnclaimedPayments1795880000000,
   PaymentReminders1795881000000,

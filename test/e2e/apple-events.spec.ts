@@ -581,7 +581,7 @@ describe('A refund (REFUND)', () => {
     expect(await stores.api.rows(`SELECT 1 FROM outbox WHERE kind = 'apple_consumption'`)).toEqual([]);
     await tell(stores.apple.requestRefund(he.purchase));
     const told = await until(() => Promise.resolve(stores.apple.consumption.get(he.purchase)));
-    expect(told).toMatchObject({ customerConsented: true, deliveryStatus: 'DELIVERED', consumptionPercentage: 50_000 });
+    expect(told).toEqual({ customerConsented: true, deliveryStatus: 'DELIVERED', sampleContentProvided: false });
   });
 
   it('that was asked for long ago, and is heard of late, does not count as the latest', async () => {

@@ -47,6 +47,8 @@ export interface FakeAppleSale {
   readonly environment?: FakeAppleEnvironment | undefined;
   /** Who bought it: statuses and history are told of all that one customer has. A new customer unless told. */
   readonly customer?: string | undefined;
+  /** The number of its first transaction; the next one unless told. The sandbox may have one that production has as well. */
+  readonly transactionId?: string | undefined;
 }
 
 export interface FakeAppleSubscription extends FakeAppleSale {
@@ -74,6 +76,9 @@ export interface FakeAppleOptions {
 
 interface Transaction {
   transactionId: string;
+  /** The same for one paid period, whatever it is called. */
+  webOrderLineItemId: string;
+  previousOriginalTransactionId?: string;
   productId: string;
   purchaseDate: number;
   expiresDate?: number;
@@ -206,6 +211,8 @@ export class FakeApple {
   readonly unexpected: string[] = [];
   /** What was told of purchases whose buyers want their money back, by transaction. */
   readonly consumption = new Map<string, Readonly<Record<string, unknown>>>();
+  /** Every report that was taken, by transaction. */
+  readonly consumptionReports: string[] = [];
   /** What its responder says of any certificate. */
   certificateStatus: CertificateStatus = 'good';
   /** How far Apple's clock is ahead of this machine's, in milliseconds: tokens are made with the machine's. */
@@ -220,6 +227,7 @@ export class FakeApple {
   private readonly directory = mkdtempSync(join(tmpdir(), 'fake-apple-'));
   private nextId: bigint;
   private lastSigned = 0;
+  private nextItem = 600_000_000;
 
   private constructor(
     private readonly now: () => Date,
@@ -390,13 +398,36 @@ export class FakeApple {
   /** At once; the running period is given up for it. */
   upgrade(
     id: string,
-    changed: { readonly productId: string; readonly price?: number; readonly period?: number },
+    changed: {
+      readonly productId: string;
+      readonly price?: number;
+      readonly period?: number;
+      /** The transaction that it takes the place of does not say so. */
+      readonly isUnmarked?: boolean;
+    },
   ): FakeAppleNotification {
     const { purchase, renewal } = this.subscription(id);
-    this.latest(purchase).isUpgraded = true;
+    if (changed.isUnmarked !== true) this.latest(purchase).isUpgraded = true;
     this.change(renewal, changed);
     this.charge(purchase, { transactionReason: 'PURCHASE', price: renewal.renewalPrice });
     return this.notify(purchase, 'DID_CHANGE_RENEWAL_PREF', 'UPGRADE');
+  }
+
+  /** The last period under another transaction id as well, as after a restore or on a second device. */
+  duplicate(id: string): FakeAppleNotification {
+    const { purchase } = this.subscription(id);
+    purchase.transactions.push({ ...this.latest(purchase), transactionId: this.takeId() });
+    return this.notify(purchase, 'SUBSCRIBED', 'RESUBSCRIBE');
+  }
+
+  /** Into a bundle, or out of one: another original transaction carries it on. */
+  move(id: string, sale: Omit<FakeAppleSubscription, 'customer' | 'environment'>): FakeAppleNotification {
+    const { purchase: old, renewal: oldRenewal } = this.subscription(id);
+    oldRenewal.autoRenewStatus = 0;
+    const { customer, environment } = old;
+    const told = this.subscribe({ ...sale, customer, environment });
+    for (const one of this.find(told.originalTransactionId).transactions) one.previousOriginalTransactionId = id;
+    return this.notify(this.find(told.originalTransactionId), 'SUBSCRIBED', 'INITIAL_BUY');
   }
 
   /** From the next renewal on. */
@@ -536,20 +567,27 @@ export class FakeApple {
     return JSON.stringify(this.transactionPayload(purchase, transaction));
   }
 
-  /** The app receipt of StoreKit 1 with the transactions of a purchase, in base64. */
-  receiptOf(id: string): string {
-    const purchase = this.find(id);
+  /** The app receipt of StoreKit 1 with the transactions of purchases, in base64. */
+  receiptOf(...ids: readonly string[]): string {
+    const sold = ids.flatMap((id) => this.find(id).transactions.map(({ transactionId }) => transactionId));
+    return this.receiptWith(sold);
+  }
+
+  /** The same with any transaction ids. */
+  receiptWith(transactionIds: readonly string[]): string {
     const attribute = (type: number, value: Buffer): Buffer => sequence(integer(type), integer(1), octets(value));
-    const sold = purchase.transactions.map(({ transactionId, productId }) =>
-      attribute(
+    const sold = transactionIds.map((id) => {
+      const purchase = this.purchases.find(({ transactions }) => transactions.some((one) => one.transactionId === id));
+      const transaction = purchase?.transactions.find(({ transactionId }) => transactionId === id);
+      return attribute(
         17,
         set(
-          attribute(1702, utf8(productId)),
-          attribute(1703, utf8(transactionId)),
-          attribute(1705, utf8(purchase.originalTransactionId)),
+          attribute(1702, utf8(transaction?.productId ?? '')),
+          attribute(1703, utf8(id)),
+          attribute(1705, utf8(purchase?.originalTransactionId ?? id)),
         ),
-      ),
-    );
+      );
+    });
     const content = set(attribute(2, utf8(this.bundleId)), ...sold);
     const data = sequence(objectId('1.2.840.113549.1.7.1'), explicit(0, octets(content)));
     const algorithms = set(sequence(objectId('2.16.840.1.101.3.4.2.1'), NULL));
@@ -576,7 +614,7 @@ export class FakeApple {
   // How it remembers.
 
   private newPurchase(sale: FakeAppleSale, ownership: Purchase['ownership']): Purchase {
-    const originalTransactionId = this.takeId();
+    const originalTransactionId = sale.transactionId ?? this.takeId();
     const purchase: Purchase = {
       environment: sale.environment ?? 'Production',
       customer: sale.customer ?? originalTransactionId,
@@ -600,6 +638,7 @@ export class FakeApple {
     const purchaseDate = given.purchaseDate ?? this.time();
     const bought: Transaction = {
       transactionId: transactions.length === 0 ? purchase.originalTransactionId : this.takeId(),
+      webOrderLineItemId: this.takeItem(),
       productId: renewal?.productId ?? '',
       type: SUBSCRIPTION,
       currency: renewal?.currency,
@@ -662,6 +701,11 @@ export class FakeApple {
     const id = this.nextId;
     this.nextId += 1n;
     return String(id);
+  }
+
+  private takeItem(): string {
+    this.nextItem += 1;
+    return String(this.nextItem);
   }
 
   private time(): number {
@@ -988,7 +1032,11 @@ export class FakeApple {
     if (customerConsented !== true) return failure(400, 4_000_035);
     if (typeof deliveryStatus !== 'string') return failure(400, 4_000_036);
     if (typeof sampleContentProvided !== 'boolean') return failure(400, 4_000_041);
-    if (deliveryStatus !== 'DELIVERED' && consumptionPercentage !== 0) return failure(400, 4_000_000);
+    const renews = this.sold(id).transaction.expiresDate !== undefined;
+    // Of what renews itself Apple takes no figure; of all else it wants 0 where nothing was delivered.
+    if (renews && consumptionPercentage !== undefined) return failure(400, 4_000_000);
+    if (!renews && deliveryStatus !== 'DELIVERED' && consumptionPercentage !== 0) return failure(400, 4_000_000);
+    this.consumptionReports.push(id);
     if (refundPreference === 'GRANT_PRORATED' && consumptionPercentage !== undefined) return failure(400, 4_000_000);
     this.consumption.set(id, body);
     return { status: 202 };

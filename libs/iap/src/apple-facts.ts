@@ -43,6 +43,11 @@ export interface AppleTransaction {
   readonly appAccountToken: string | null;
   /** The same for all that one customer of Apple's buys in our app; null before Apple signed it with (2025). */
   readonly appTransactionId: string | null;
+  // What follows is not in every payload, nor in facts that versions before have written.
+  /** The same for one paid period, also where Apple has it under several transaction ids (a restore, a second device). */
+  readonly webOrderLineItemId?: string;
+  /** The purchase that this one carries on: moving into a bundle, or out of one, gives it a new original transaction. */
+  readonly previousOriginalTransactionId?: string;
 }
 
 /** What is to happen next with an auto-renewable subscription (JWSRenewalInfoDecodedPayload). */
@@ -72,6 +77,14 @@ export interface AppleFacts {
   /** In no particular order, each id once. */
   readonly transactions: readonly AppleTransaction[];
   readonly renewal: AppleRenewal | null;
+  /** The purchase that carries this one on, by its key, and since when; none does, or a version before wrote the facts. */
+  readonly supersededBy?: Succession | null;
+}
+
+export interface Succession {
+  readonly key: string;
+  /** What was bought by then is carried on; in milliseconds since 1970. */
+  readonly at: number;
 }
 
 /** What a notification or an answer of Apple says about purchases. */

@@ -74,6 +74,10 @@ describe('a transaction of the App Store', () => {
       storefront: 'USA',
       appAccountToken: '7e3fb204-2f8f-4f0e-9c0e-5b3d4a5b6c7d',
       appTransactionId: '71134',
+      webOrderLineItemId: '34343',
+    });
+    expect(transactionOf({ ...TRANSACTION, previousOriginalTransactionId: '12344' })).toMatchObject({
+      previousOriginalTransactionId: '12344',
     });
   });
 

@@ -13,7 +13,15 @@ type JsonObject = Readonly<Record<string, unknown>>;
 /** Xcode and LocalTesting are missing on purpose: what they sign is signed by nobody. */
 const ENVIRONMENTS: Readonly<Record<string, StoreEnvironment>> = { Production: 'production', Sandbox: 'sandbox' };
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
-const STORE_ID = /^\d{1,20}$/;
+/** Apple's numbers begin at 1: `0` is what Xcode writes. */
+const STORE_ID = /^(?!0+$)\d{1,20}$/;
+const CURRENCY = /^[A-Z]{3}$/;
+const COUNTRY = /^[A-Z]{2,3}$/;
+const PRODUCT_ID = /^.{1,255}$/su;
+/** Thousandths of a unit. More was never charged for anything, and would fit into no column. */
+const HIGHEST_PRICE = 100_000_000_000_000;
+/** All of it, in thousandths of a percent. */
+const WHOLE = 100_000;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Apple's have 1,500. Larger ones are made to be slow to read (0.1 s for 8,000 extensions). */
 const MAX_CERTIFICATE_CHARS = 8192;
@@ -61,8 +69,10 @@ export function transactionOf(payload: object): AppleTransaction | null {
   const environment = environmentOf(from);
   const signedDate = instant(from['signedDate']);
   const purchaseDate = instant(from['purchaseDate']);
-  const productId = text(from['productId']);
+  const productId = matching(from['productId'], PRODUCT_ID);
   const type = text(from['type']);
+  const webOrderLineItemId = storeId(from['webOrderLineItemId']);
+  const previousOriginalTransactionId = storeId(from['previousOriginalTransactionId']);
   if (transactionId === null || originalTransactionId === null || environment === null) return null;
   if (signedDate === null || purchaseDate === null || productId === null || type === null) return null;
   return {
@@ -80,15 +90,17 @@ export function transactionOf(payload: object): AppleTransaction | null {
     revocationDate: instant(from['revocationDate']),
     revocationReason: integer(from['revocationReason']),
     revocationType: text(from['revocationType']),
-    revocationPercentage: integer(from['revocationPercentage']),
-    price: integer(from['price']),
-    currency: text(from['currency']),
+    revocationPercentage: percentage(from['revocationPercentage']),
+    price: price(from['price']),
+    currency: matching(from['currency'], CURRENCY),
     offerType: integer(from['offerType']),
     offerDiscountType: text(from['offerDiscountType']),
     transactionReason: text(from['transactionReason']),
-    storefront: text(from['storefront']),
+    storefront: matching(from['storefront'], COUNTRY),
     appAccountToken: uuid(from['appAccountToken']),
     appTransactionId: appTransactionIdOf(from),
+    ...(webOrderLineItemId === null ? {} : { webOrderLineItemId }),
+    ...(previousOriginalTransactionId === null ? {} : { previousOriginalTransactionId }),
   };
 }
 
@@ -117,8 +129,8 @@ export function renewalOf(payload: object): AppleRenewal | null {
     gracePeriodExpiresDate: instant(from['gracePeriodExpiresDate']),
     expirationIntent: integer(from['expirationIntent']),
     priceIncreaseStatus: integer(from['priceIncreaseStatus']),
-    renewalPrice: integer(from['renewalPrice']),
-    currency: text(from['currency']),
+    renewalPrice: price(from['renewalPrice']),
+    currency: matching(from['currency'], CURRENCY),
     appAccountToken: uuid(from['appAccountToken']),
   };
 }
@@ -154,6 +166,21 @@ function uuid(value: unknown): string | null {
 
 function integer(value: unknown): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
+}
+
+function matching(value: unknown, form: RegExp): string | null {
+  return typeof value === 'string' && form.test(value) ? value : null;
+}
+
+/** A figure that cannot be is left out: it harms nothing but itself. */
+function price(value: unknown): number | null {
+  const parts = integer(value);
+  return parts !== null && parts >= 0 && parts <= HIGHEST_PRICE ? parts : null;
+}
+
+function percentage(value: unknown): number | null {
+  const share = integer(value);
+  return share !== null && share >= 0 && share <= WHOLE ? share : null;
 }
 
 /** Apple writes instants as whole milliseconds, and some of its test servers with a fraction. */

@@ -28,7 +28,7 @@ const INDEFINITE_LENGTH = -1;
 const ATTRIBUTE_BUNDLE_ID = 2;
 const ATTRIBUTE_IN_APP = 17;
 const ATTRIBUTE_TRANSACTION_ID = 1703;
-const TRANSACTION_ID = /^\d{1,20}$/;
+const TRANSACTION_ID = /^(?!0+$)\d{1,20}$/;
 
 /**
  * Reads an app receipt (PKCS #7, DER or BER) in one pass forward: each byte is looked at a fixed number of times, however the
@@ -95,12 +95,18 @@ class Cursor {
     return this.bytes[this.at];
   }
 
-  /** The content of the next element, which must be of this kind and say its length; moves behind it. */
+  /** The content of the next element, which must be of this kind; moves behind it. */
   take(tag: number): Buffer {
     const length = this.header(tag);
-    if (length === INDEFINITE_LENGTH) throw new DomainError('receipt_malformed');
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    const start = this.at;
+    if (length !== INDEFINITE_LENGTH) {
+      this.at += length;
+      return this.bytes.subarray(start, this.at);
+    }
+    // Where it ends is only told by reading what is in it. Its parts are taken out of it in turn, never deeper than a receipt is.
+    while (!this.isEndOfContents) this.skip();
+    this.at += 2;
+    return this.bytes.subarray(start, this.at - 2);
   }
 
   /** A place at the start of the next element's content; this one is not used any more. */

@@ -1,7 +1,13 @@
 import { addDays, DAY_MS, type Money } from '#kernel';
 import { type StorePayment } from '#payments';
 import { moneyOfParts, partsOfMoney, shareOf } from './amount.rules.js';
-import { type AppleFacts, type AppleNews, type AppleRenewal, type AppleTransaction } from './apple-facts.js';
+import {
+  type AppleFacts,
+  type AppleNews,
+  type AppleRenewal,
+  type AppleTransaction,
+  type Succession,
+} from './apple-facts.js';
 import { later, mergeById } from './facts.rules.js';
 import { type Catalogue, type ProductTerms, type Standing } from './purchase.js';
 import { NOTHING_BOUGHT } from './standing.rules.js';
@@ -30,13 +36,63 @@ export function mergeApple(facts: AppleFacts, news: AppleNews): AppleFacts {
     provider: 'apple',
     transactions: mergeById(facts.transactions, news.transactions, ({ transactionId }) => transactionId, signed),
     renewal: news.renewals.reduce<AppleRenewal | null>((known, news) => later(known, news, signed), facts.renewal),
+    ...(facts.supersededBy === undefined ? {} : { supersededBy: facts.supersededBy }),
   };
+}
+
+/** Adds that another purchase carries this one on. */
+export function supersedeApple(facts: AppleFacts, by: Succession): AppleFacts {
+  return { ...facts, supersededBy: later(facts.supersededBy ?? null, by, ({ at }) => at) };
+}
+
+/** One paid period, with the other ids that Apple has it under. */
+interface PaidPeriod extends AppleTransaction {
+  readonly otherIds?: readonly string[];
+}
+
+/**
+ * What was paid for, each period once, by time. Apple may have one under several ids, after a restore or on a second device: it is
+ * known by the first of them, is as the one that was signed last says, and was taken back when any of them was.
+ */
+function paidPeriods(transactions: readonly AppleTransaction[]): readonly PaidPeriod[] {
+  const groups = new Map<string, AppleTransaction[]>();
+  const alone = transactions.filter(({ webOrderLineItemId }) => webOrderLineItemId === undefined);
+  for (const transaction of transactions) {
+    const { webOrderLineItemId: item } = transaction;
+    if (item !== undefined) groups.set(item, [...(groups.get(item) ?? []), transaction]);
+  }
+  return [...alone, ...[...groups.values()].map(onePeriod)].toSorted(byTime);
+}
+
+function onePeriod(group: readonly AppleTransaction[]): PaidPeriod {
+  const bySigning = group.toSorted((left, right) => left.signedDate - right.signedDate || byId(left, right));
+  const latest = bySigning.at(-1);
+  const [first, ...others] = group.toSorted(byId).map(({ transactionId }) => transactionId);
+  if (latest === undefined || first === undefined) throw new Error('A period has a transaction');
+  if (others.length === 0) return latest;
+  const revoked = bySigning.findLast(({ revocationDate }) => revocationDate !== null) ?? latest;
+  const { revocationDate, revocationReason, revocationType, revocationPercentage } = revoked;
+  return {
+    ...latest,
+    transactionId: first,
+    otherIds: others,
+    isUpgraded: group.some(({ isUpgraded }) => isUpgraded),
+    revocationDate,
+    revocationReason,
+    revocationType,
+    revocationPercentage,
+  };
+}
+
+/** When what is had by a transaction ends; null = never. */
+export function endOfTransaction(transaction: AppleTransaction, terms: ProductTerms | null): Date | null {
+  return endOf(transaction, terms);
 }
 
 /** What follows from the facts at an instant. Time alone only ever takes access away. */
 export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): Standing {
   const current = currentOf(facts);
-  if (current === null) return NOTHING_BOUGHT;
+  if (current === null) return facts.supersededBy == null ? NOTHING_BOUGHT : { ...NOTHING_BOUGHT, state: 'superseded' };
   const terms = catalogue(current.productId, null);
   const renewal = renewalOf(facts, current);
   const endsAt = endOf(current, terms);
@@ -59,6 +115,10 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
     endedReason: null,
   };
   const over = { ...standing, autoRenewing: false, pendingTariffId: null };
+  // What was bought after it was carried on is a purchase again.
+  if (facts.supersededBy != null && current.purchaseDate <= facts.supersededBy.at) {
+    return { ...over, state: 'superseded', endedReason: 'replaced' };
+  }
   if (current.revocationDate !== null) {
     const revokedAt = new Date(current.revocationDate);
     const isFamily = isFamilyMatter(current);
@@ -83,7 +143,7 @@ export function deriveApple(facts: AppleFacts, catalogue: Catalogue, at: Date): 
 
 /** The money that moved: one payment for each transaction that was paid for by the family member who bought it. */
 export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readonly StorePayment[] {
-  const all = facts.transactions.filter(({ ownership }) => ownership !== 'FAMILY_SHARED').toSorted(byTime);
+  const all = paidPeriods(facts.transactions.filter(({ ownership }) => ownership !== 'FAMILY_SHARED'));
   return all.map((transaction, index) => {
     const terms = catalogue(transaction.productId, null);
     const isTrial = transaction.offerDiscountType === 'FREE_TRIAL';
@@ -93,6 +153,7 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
     const [previous, next] = [all[index - 1], all[index + 1]];
     return {
       reference: transaction.transactionId,
+      ...(transaction.otherIds === undefined ? {} : { otherReferences: transaction.otherIds }),
       formerReference: null,
       kind: kindOf(transaction, previous),
       amount,
@@ -117,7 +178,7 @@ export function paymentsOfApple(facts: AppleFacts, catalogue: Catalogue): readon
  * refunded before its period began takes nothing of the period that runs.
  */
 export function currentOf({ transactions }: AppleFacts): AppleTransaction | null {
-  const lasting = transactions.filter(({ isUpgraded }) => !isUpgraded).toSorted(byTime);
+  const lasting = paidPeriods(transactions).filter(({ isUpgraded }) => !isUpgraded);
   return lasting.findLast((transaction) => !wasRefundedUnused(transaction)) ?? lasting.at(-1) ?? null;
 }
 
@@ -230,7 +291,10 @@ function byTime(left: AppleTransaction, right: AppleTransaction): number {
   return (
     left.purchaseDate - right.purchaseDate ||
     (left.expiresDate ?? Number.MAX_SAFE_INTEGER) - (right.expiresDate ?? Number.MAX_SAFE_INTEGER) ||
-    left.transactionId.length - right.transactionId.length ||
-    (left.transactionId < right.transactionId ? -1 : 1)
+    byId(left, right)
   );
+}
+
+function byId(left: AppleTransaction, right: AppleTransaction): number {
+  return left.transactionId.length - right.transactionId.length || (left.transactionId < right.transactionId ? -1 : 1);
 }

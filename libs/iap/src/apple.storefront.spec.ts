@@ -558,7 +558,8 @@ describe("Apple's own answers", () => {
   });
 
   it('take what is known of a purchase whose buyer wants his money back', async () => {
-    const { transactionId } = apple.requestRefund(apple.subscribe(MONTHLY).transactionId);
+    const pass = apple.oneTime({ ...MONTHLY, type: 'Non-Renewing Subscription' });
+    const { transactionId } = apple.requestRefund(pass.transactionId);
     const told = async (consumption: Parameters<AppleStorefront['sendConsumption']>[2]): Promise<unknown> => {
       apple.consumption.clear();
       await storefront.sendConsumption('production', transactionId, consumption);
@@ -567,9 +568,8 @@ describe("Apple's own answers", () => {
     expect(
       await told({ deliveryStatus: 'DELIVERED', sampleContentProvided: true, consumptionPercentage: 25_000 }),
     ).toMatchObject({ customerConsented: true, consumptionPercentage: 25_000 });
-    expect(await told({ deliveryStatus: 'UNDELIVERED_SERVER_OUTAGE', sampleContentProvided: false })).toMatchObject({
-      consumptionPercentage: 0,
-    });
+    const outage = { deliveryStatus: 'UNDELIVERED_SERVER_OUTAGE', sampleContentProvided: false } as const;
+    expect(await told({ ...outage, consumptionPercentage: 0 })).toMatchObject({ consumptionPercentage: 0 });
     expect(
       await told({
         deliveryStatus: 'DELIVERED',

@@ -33,7 +33,10 @@ export interface AppleConsumption {
     | 'UNDELIVERED_OTHER';
   /** Whether he could try it before he bought it. */
   readonly sampleContentProvided: boolean;
-  /** How much of it he has used, in thousandths of a percent. Apple wants none of it with GRANT_PRORATED; 0 is sent where nothing was delivered. */
+  /**
+   * How much of it he has used, in thousandths of a percent; 0 where nothing was delivered. Apple refuses it for auto-renewable
+   * subscriptions, and wants none of it with GRANT_PRORATED.
+   */
   readonly consumptionPercentage?: number;
   readonly refundPreference?: 'DECLINE' | 'GRANT_FULL' | 'GRANT_PRORATED';
 }
@@ -424,11 +427,11 @@ async function readKey(source: AppleSettings['privateKey']): Promise<string> {
   throw new SettingsError([`${name} must be the .p8 key of App Store Connect, in PEM (an elliptic curve key, P-256)`]);
 }
 
-/** As Apple wants it: consent is always said, since without it nothing is sent; what was not delivered was not used. */
+/** As Apple wants it: consent is always said, since without it nothing is sent. */
 function consumptionRequest(consumption: AppleConsumption): ConsumptionRequest {
   const { deliveryStatus, sampleContentProvided, refundPreference } = consumption;
   const isProrated = refundPreference === 'GRANT_PRORATED';
-  const percentage = deliveryStatus === 'DELIVERED' ? consumption.consumptionPercentage : 0;
+  const percentage = consumption.consumptionPercentage;
   return {
     customerConsented: true,
     deliveryStatus,

@@ -12,7 +12,7 @@ import { GoogleStorefront } from './google.storefront.js';
 import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository, type Question } from './purchases.repository.js';
 import { nextQuestionAt } from './schedule.rules.js';
-import { tokenKey } from './store.js';
+import { type StoreEnvironment, tokenKey } from './store.js';
 import { StoreMetrics } from './store.metrics.js';
 import { within } from './time-limit.js';
 
@@ -163,28 +163,46 @@ export class Asking implements StoreKeeper, OnModuleInit {
     }
   }
 
-  private async askApple({ id, environment, key, provider }: Question, options: AskOptions): Promise<void> {
-    const ours = ({ transactions, renewals }: AppleNews): AppleNews => ({
-      transactions: transactions.filter(({ originalTransactionId }) => originalTransactionId === key),
-      renewals: renewals.filter(({ originalTransactionId }) => originalTransactionId === key),
-    });
-    const statuses = await this.apple.statuses(environment, key);
-    const latest = ours(statuses ?? { transactions: [], renewals: [] });
+  /**
+   * The history is left out only when nothing was bought since the last answer: what was told of one transaction says nothing of those
+   * before it. What carries the purchase on (it moved into a bundle, or out of one) is learnt with it.
+   */
+  private async askApple({ id, environment, key }: Question, options: AskOptions): Promise<void> {
+    const statuses = (await this.apple.statuses(environment, key)) ?? NOTHING_TOLD;
+    const latest = newsOf(statuses, key);
     const known = await this.repository.knownPayments(id);
+    const askedAt = (await this.repository.read(id))?.askedAt ?? null;
     const isComplete =
       options.isThorough !== true &&
+      askedAt !== null &&
       latest.transactions.length > 0 &&
-      latest.transactions.every(({ transactionId }) => known.has(transactionId));
-    const history = isComplete ? { transactions: [], renewals: [] } : ours(await this.apple.history(environment, key));
+      latest.transactions.every(
+        ({ transactionId, purchaseDate }) => known.has(transactionId) && purchaseDate <= askedAt.getTime(),
+      );
+    const history = isComplete ? NOTHING_TOLD : await this.apple.history(environment, key);
+    const told = together(statuses, history);
+    const successors = told.transactions.filter(
+      ({ previousOriginalTransactionId }) => previousOriginalTransactionId === key,
+    );
+    for (const successor of new Set(successors.map(({ originalTransactionId }) => originalTransactionId))) {
+      if (successor !== key) await this.learnFromApple(environment, successor, newsOf(told, successor), options, false);
+    }
+    await this.learnFromApple(environment, key, newsOf(told, key), options, true);
+  }
+
+  private async learnFromApple(
+    environment: StoreEnvironment,
+    key: string,
+    news: AppleNews,
+    { cause = 'asked', mayEnd }: AskOptions,
+    isAnswer: boolean,
+  ): Promise<void> {
     await this.purchases.learn({
-      key: { provider, environment, key },
-      news: {
-        transactions: [...latest.transactions, ...history.transactions],
-        renewals: [...latest.renewals, ...history.renewals],
-      },
-      cause: options.cause ?? 'asked',
-      isAnswer: true,
-      ...(options.mayEnd === undefined ? {} : { mayEnd: options.mayEnd }),
+      key: { provider: 'apple', environment, key },
+      news,
+      cause,
+      isAnswer,
+      ...(mayEnd === undefined ? {} : { mayEnd }),
     });
   }
 
@@ -423,4 +441,21 @@ type AskedOrder = GoogleOrder & Pick<GoogleOrderAnswer, 'refundedAt'>;
 function again(known: GoogleOrder, seq: number, answer: GoogleOrderAnswer): AskedOrder {
   const { state, refunded, refundedAt } = answer;
   return { ...known, seq, state, total: answer.total ?? known.total, refunded, refundedAt };
+}
+
+const NOTHING_TOLD: AppleNews = { transactions: [], renewals: [] };
+
+function together(one: AppleNews, other: AppleNews): AppleNews {
+  return {
+    transactions: [...one.transactions, ...other.transactions],
+    renewals: [...one.renewals, ...other.renewals],
+  };
+}
+
+/** What Apple told of one purchase, among all of its customer's. */
+function newsOf({ transactions, renewals }: AppleNews, key: string): AppleNews {
+  return {
+    transactions: transactions.filter(({ originalTransactionId }) => originalTransactionId === key),
+    renewals: renewals.filter(({ originalTransactionId }) => originalTransactionId === key),
+  };
 }

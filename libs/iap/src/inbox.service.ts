@@ -1,8 +1,9 @@
 import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { type Logger } from 'pino';
-import { Clock, DomainError } from '#kernel';
+import { addSeconds, Clock, DomainError } from '#kernel';
 import { LOG, Settings, UnitOfWork } from '#platform';
-import { type AppleNotification } from './apple-facts.js';
+import { type AppleNews, type AppleNotification } from './apple-facts.js';
+import { NOTHING_OF_APPLE } from './apple.rules.js';
 import { AppleStorefront } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { type GoogleVoid } from './google-facts.js';
@@ -10,7 +11,7 @@ import { NOTHING_OF_GOOGLE } from './google.rules.js';
 import { type PlayMessage, readPushMessage } from './google-message.rules.js';
 import { Purchases } from './purchases.service.js';
 import { PurchasesRepository } from './purchases.repository.js';
-import { nextTryAt } from './schedule.rules.js';
+import { nextQuestionAt, nextTryAt } from './schedule.rules.js';
 import { type PurchaseKey, tokenKey } from './store.js';
 import { type LeasedEvent, StoreEventsRepository } from './store-events.repository.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -58,6 +59,25 @@ const APPLE_STATUS: Readonly<Record<number, readonly string[]>> = {
   4: ['grace', 'active', 'trial', 'cancelled'],
   5: ['refunded', 'revoked', 'expired'],
 };
+
+/** Those that say that a subscription gives access. */
+const RUNNING: ReadonlySet<number> = new Set([1, 4]);
+
+/** An event waits for its store to be asked: at most until then, when it counts as it is. */
+class HeldBack extends Error {
+  readonly code = 'store_unavailable';
+
+  constructor(
+    readonly until: Date,
+    cause: DomainError,
+  ) {
+    super('What is told contradicts itself, and its store could not be asked', { cause });
+  }
+}
+
+function earlierOf(left: Date, right: Date): Date {
+  return left < right ? left : right;
+}
 
 interface Outcome {
   readonly status: 'done' | 'ignored';
@@ -136,8 +156,12 @@ export class Inbox implements BeforeApplicationShutdown {
       await this.events.finish(event.id, status, purchaseId);
       this.metrics.event(event.provider, event.type, status);
     } catch (error) {
-      const code = error instanceof DomainError ? error.code : 'internal_error';
-      const next = nextTryAt(event.attempts, this.clock.now());
+      const now = this.clock.now();
+      const code = error instanceof DomainError || error instanceof HeldBack ? error.code : 'internal_error';
+      const next =
+        error instanceof HeldBack
+          ? earlierOf(nextQuestionAt(event.attempts, now, 0), error.until)
+          : nextTryAt(event.attempts, now);
       await this.events.postpone(event.id, next, code);
       this.metrics.event(event.provider, event.type, next === null ? 'failed' : 'postponed');
       const about = { eventId: event.id, provider: event.provider, type: event.type, attempts: event.attempts };
@@ -162,12 +186,14 @@ export class Inbox implements BeforeApplicationShutdown {
     if (!APPLE_TYPES.has(type)) this.unknown('apple', type);
     const key = transaction?.originalTransactionId ?? renewal?.originalTransactionId;
     if (key === undefined) return { status: type === 'TEST' ? 'done' : 'ignored', purchaseId: null };
+    const news: AppleNews = {
+      transactions: transaction === null ? [] : [transaction],
+      renewals: renewal === null ? [] : [renewal],
+    };
+    await this.askIfContradicted({ provider: 'apple', environment, key }, news, notification);
     const learnt = await this.purchases.learn({
       key: { provider: 'apple', environment, key },
-      news: {
-        transactions: transaction === null ? [] : [transaction],
-        renewals: renewal === null ? [] : [renewal],
-      },
+      news,
       cause: `apple:${type}${subtype === null ? '' : `:${subtype}`}`.slice(0, 128),
     });
     if (type === 'CONSUMPTION_REQUEST') {
@@ -180,6 +206,30 @@ export class Inbox implements BeforeApplicationShutdown {
       await this.repository.markDirty(learnt.id);
     }
     return { status: 'done', purchaseId: learnt.id };
+  }
+
+  /**
+   * Where what is told would end access, and Apple says beside it that the subscription runs, something before it was not heard of: Apple
+   * is asked first, so that nobody is cut off over it. While Apple does not answer all stays as it is, within the leeway.
+   * @throws HeldBack
+   */
+  private async askIfContradicted(
+    key: PurchaseKey,
+    news: AppleNews,
+    { status, signedAt }: AppleNotification,
+  ): Promise<void> {
+    const until = addSeconds(signedAt, this.settings.purchases.outageLeewayHours * 3600);
+    if (status === null || !RUNNING.has(status) || this.clock.now() >= until) return;
+    if (!(await this.purchases.wouldEnd(key, news))) return;
+    this.metrics.mismatch();
+    const id = await this.repository.ensure(key, null, NOTHING_OF_APPLE);
+    await this.repository.markDirty(id);
+    try {
+      await this.asking.askAbout(id);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      throw new HeldBack(until, error);
+    }
   }
 
   /** A parent who withdraws his consent to the app takes no purchase back: a person decides what becomes of the accounts. */

@@ -296,6 +296,44 @@ export class PurchasesRepository {
     );
   }
 
+  /** The purchase that this one took the place of; null = of none. */
+  async replacedBy(id: number): Promise<number | null> {
+    const [row] = await this.uow.manager.query<{ linked_purchase_id: number | null }[]>(
+      `SELECT linked_purchase_id FROM store_purchases WHERE id = $1`,
+      [id],
+    );
+    return row?.linked_purchase_id ?? null;
+  }
+
+  /** Has a purchase asked about of which nothing is known but its name, unless it was. Whether it is known now. */
+  async askIfUnknown(id: number): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE store_purchases SET dirty_seq = dirty_seq + 1, next_check_at = $2
+       WHERE id = $1 AND asked_at IS NULL AND product_id IS NULL AND dirty_seq = clean_seq`,
+      [id, this.clock.now()],
+    );
+  }
+
+  /** The other ids that a paid period of Apple's is known by, and this one. */
+  async idsOfPeriod(id: number, { transactionId, webOrderLineItemId }: AppleTransaction): Promise<readonly string[]> {
+    const rows = await this.uow.manager.query<{ key: string }[]>(
+      `SELECT payment_key AS key FROM store_transactions
+       WHERE purchase_id = $1 AND (payment_key = $2 OR facts->>'webOrderLineItemId' = $3)`,
+      [id, transactionId, webOrderLineItemId ?? null],
+    );
+    return rows.map(({ key }) => key);
+  }
+
+  /** Notes that Apple is told how much of a transaction was used; false when it was told before. */
+  async claimConsumptionReport(id: number, transactionId: string, at: Date): Promise<boolean> {
+    const [, count] = await this.uow.manager.query<[unknown[], number]>(
+      `UPDATE store_transactions SET consumption_told_at = $3
+       WHERE purchase_id = $1 AND payment_key = $2 AND consumption_told_at IS NULL`,
+      [id, transactionId, at],
+    );
+    return count > 0;
+  }
+
   /** Whether a purchase took the place of the other one, or of one that did, and so on. */
   async replaces(id: number, otherId: number): Promise<boolean> {
     const rows = await this.uow.manager.query<unknown[]>(
@@ -556,7 +594,10 @@ function transactionsOf(facts: Facts): readonly (AppleTransaction | GoogleOrder)
 }
 
 function withoutTransactions(facts: Facts): StoredFacts {
-  if (facts.provider === 'apple') return { provider: 'apple', renewal: facts.renewal };
+  if (facts.provider === 'apple') {
+    const { provider, renewal, supersededBy = null } = facts;
+    return { provider, renewal, supersededBy };
+  }
   const { snapshot, voids, revokedAt, supersededBy, replaced } = facts;
   return {
     provider: 'google',

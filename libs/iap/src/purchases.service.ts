@@ -7,7 +7,7 @@ import { DatabaseClock, LOG, Mail, Settings, UnitOfWork } from '#platform';
 import { grantsAccess, Subscriptions } from '#subscriptions';
 import { type MappedProduct, Tariffs } from '#tariffs';
 import { type AppleNews, type AppleTransaction } from './apple-facts.js';
-import { currentOf, mergeApple, NOTHING_OF_APPLE } from './apple.rules.js';
+import { currentOf, endOfTransaction, mergeApple, NOTHING_OF_APPLE, supersedeApple } from './apple.rules.js';
 import { type GoogleFacts, type GoogleVoid } from './google-facts.js';
 import { hasEstimate, inheritedFrom, mergeGoogle, NOTHING_OF_GOOGLE } from './google.rules.js';
 import { type Claim, ownerOf } from './ownership.rules.js';
@@ -89,7 +89,7 @@ export class Purchases {
     const id = await this.repository.ensure(key, purchaseToken, nothing);
     const replacedId =
       replaces === undefined
-        ? null
+        ? await this.carriedOn(id, lesson)
         : await this.repository.ensure(replaces.key, replaces.purchaseToken, NOTHING_OF_GOOGLE);
     const { learnt, refusal } = await this.learnAbout(id, replacedId, lesson);
     if (!learnt.wasOwned && learnt.userId !== null) await this.repository.askSuccessor(id);
@@ -113,6 +113,19 @@ export class Purchases {
     });
   }
 
+  /**
+   * The purchase of Apple's that this one carries on, by what is told now or was before. If nothing is known of it, Apple is to be asked:
+   * it may have an owner whom nothing else names.
+   */
+  private async carriedOn(id: number, { key, news }: Lesson): Promise<number | null> {
+    if (key.provider !== 'apple') return null;
+    const previous = 'transactions' in news ? previousOf(news) : null;
+    if (previous === null) return this.repository.replacedBy(id);
+    const replacedId = await this.repository.ensure({ ...key, key: previous }, null, NOTHING_OF_APPLE);
+    await this.repository.askIfUnknown(replacedId);
+    return replacedId;
+  }
+
   /** Derives a purchase anew from what is known: its terms changed, or its time is over. */
   async rederive(id: number, cause: string, mayEnd = true): Promise<Learnt> {
     const { learnt } = await this.uow.run(() => this.settle(id, null, { cause, mayEnd }));
@@ -125,13 +138,34 @@ export class Purchases {
     await this.learnAbout(id, null, { news: { voids }, cause: 'admin' });
   }
 
+  /** Whether news would take access away that is had now. Changes nothing. */
+  async wouldEnd(key: PurchaseKey, news: AppleNews): Promise<boolean> {
+    const id = await this.repository.find(key);
+    if (id === null) return false;
+    return this.uow.run(async () => {
+      const [row] = await this.repository.lock([id]);
+      if (row === undefined) return false;
+      const facts = merge(row.facts, news);
+      const catalogue = await this.catalogueOf(facts);
+      const now = await this.clock.now();
+      const before = holdOn(derive(row.facts, catalogue, now), row.leewayUntil, now);
+      return grants(before, now) && !grants(derive(facts, catalogue, now), now);
+    });
+  }
+
   /** Notes that a customer of Apple's asked for his money, and has Apple told what he had of it. Apple decides. */
   noteRefundRequest({ id, userId, subscriptionId }: Learnt, about: AppleTransaction | null, at: Date): Promise<void> {
     return this.uow.run(async () => {
       await this.repository.markRefundRequested(id, at);
       if (about === null) return;
-      await this.ledger.markRefundRequested('apple', about.transactionId, at);
-      if (userId !== null) await this.reporting.consumed(userId, about, subscriptionId !== null, at);
+      const { environment, transactionId, productId } = about;
+      const ids = await this.repository.idsOfPeriod(id, about);
+      await this.ledger.markRefundRequested({ provider: 'apple', environment }, ids, at);
+      if (userId === null || !(await this.reporting.mayTell(userId))) return;
+      if (!(await this.repository.claimConsumptionReport(id, transactionId, at))) return;
+      const mapped = await this.tariffs.ofStoreProducts('apple', [productId]);
+      const endsAt = endOfTransaction(about, termsOf(mapped, productId, null));
+      await this.reporting.consumed(about, endsAt, subscriptionId !== null, at);
     });
   }
 
@@ -168,8 +202,11 @@ export class Purchases {
     const owner: Owner = isUnconfirmed
       ? { userId: row.userId, bound: null, counts: true, refusal: null }
       : await this.decideOwner(row, facts, standing, replaced, lesson, now);
-    const isReplaced = replaced !== null && !['pending', 'void'].includes(standing.state);
-    if (isReplaced) await this.supersede(replaced, row, owner, lesson.cause, now);
+    // Where the new one gives nothing (its product has no tariff), the old one is had to its end.
+    const givesAccess = facts.provider === 'google' || standing.tariffId !== null;
+    const isReplaced =
+      replaced !== null && !isUnconfirmed && givesAccess && !['pending', 'void'].includes(standing.state);
+    if (isReplaced) await this.supersede(replaced, { row, facts, owner }, lesson.cause, now);
     const learnt = await this.write({
       row,
       facts,
@@ -215,12 +252,14 @@ export class Purchases {
   /** The old purchase of a chain never grants again; whoever has the new one has it too. */
   private async supersede(
     replaced: PurchaseRow,
-    by: PurchaseRow,
-    owner: Owner,
+    { row: by, facts: of, owner }: Pick<Settlement, 'row' | 'facts' | 'owner'>,
     cause: string,
     now: Date,
   ): Promise<void> {
-    const facts = merge(replaced.facts, { supersededBy: by.key });
+    const facts =
+      replaced.facts.provider === 'apple'
+        ? supersedeApple(replaced.facts, { key: by.key, at: beginningOf(of) })
+        : merge(replaced.facts, { supersededBy: by.key });
     const catalogue = await this.catalogueOf(facts);
     const standing = derive(facts, catalogue, now);
     const userId = replaced.userId ?? owner.userId;
@@ -275,7 +314,7 @@ export class Purchases {
       userId === null ? null : await this.follow(userId, row, { ...held, isTest }, owner.counts, lesson);
     const { provider, id } = row;
     const payments = paymentsOf(facts, row.key, catalogue, now);
-    await this.ledger.record(userId, { id, provider, isTest }, subscriptionId, payments);
+    await this.ledger.record(userId, { id, provider, environment: row.environment, isTest }, subscriptionId, payments);
     const current = facts.provider === 'apple' ? currentOf(facts) : null;
     const isNewlyClaimed = owner.bound === 'claim' || owner.bound === 'admin';
     // A purchase that names somebody stays with him: where purchases move between accounts, none is given a name.
@@ -423,6 +462,20 @@ function merge(facts: Facts, news: AppleNews | Partial<GoogleFacts>): Facts {
 
 function hasVoids(news: Lesson['news']): boolean {
   return 'voids' in news && news.voids.length > 0;
+}
+
+/** The purchase that transactions say they carry on; null = they say of none. */
+export function previousOf({ transactions }: Pick<AppleNews, 'transactions'>): string | null {
+  const moved = transactions.find(
+    ({ previousOriginalTransactionId: previous, originalTransactionId }) =>
+      previous !== undefined && previous !== originalTransactionId,
+  );
+  return moved?.previousOriginalTransactionId ?? null;
+}
+
+/** When the first transaction of a purchase of Apple's was bought. */
+function beginningOf(facts: Facts): number {
+  return facts.provider === 'apple' ? Math.min(...facts.transactions.map(({ purchaseDate }) => purchaseDate)) : 0;
 }
 
 /** What a standing is while its store cannot be asked: it goes on until then. */

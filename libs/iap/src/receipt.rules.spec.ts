@@ -121,11 +121,37 @@ describe('what an app sends as a receipt', () => {
     expect(refused(receiptWith().toString('base64'))).toBe(true);
   });
 
-  it('names first the transaction that the app means, if it is in there', () => {
+  it('names first the transaction that the app means, which a receipt that is older does not hold (H15)', () => {
     const receipt = receiptWith('1000', '1001', '1002').toString('base64');
     expect(shape(receipt, { transactionId: '1001' })).toMatchObject({ transactionIds: ['1001', '1000', '1002'] });
     expect(shape(receipt, { transactionId: '1002' })).toMatchObject({ transactionIds: ['1002', '1000'] });
-    expect(shape(receipt, { transactionId: '7' })).toMatchObject({ transactionIds: ['1000', '1002'] });
+    expect(shape(receipt, { transactionId: '7' })).toMatchObject({ transactionIds: ['7', '1000', '1002'] });
+  });
+
+  it('is the receipt of an app also as Xcode writes it, nowhere saying how long anything is (I5)', () => {
+    const field = (type: number, value: Buffer): Buffer => endless(0x30, integer(type), integer(1), octets(value));
+    const inApp = (id: string): Buffer => field(17, endless(0x31, field(1702, utf8('vpn')), field(1703, utf8(id))));
+    const content = endless(0x31, field(2, utf8('com.example.vpn')), inApp('0'), inApp('1000'), inApp('1001'));
+    const pieces = Array.from({ length: Math.ceil(content.length / 50) }, (_, index) =>
+      octets(content.subarray(index * 50, index * 50 + 50)),
+    );
+    const data = endless(0x30, DATA, endless(0xa0, endless(0x24, ...pieces)));
+    const algorithms = endless(0x31, endless(0x30, objectId('2.16.840.1.101.3.4.2.1'), NULL));
+    const signed = endless(0x30, integer(1), algorithms, data, endless(0xa0, sequence(NULL)), endless(0x31));
+    const receipt = endless(0x30, SIGNED_DATA, endless(0xa0, signed));
+    expect(readAppReceipt(receipt)).toEqual({ bundleId: 'com.example.vpn', transactionIds: ['1000', '1001'] });
+    expect(shape(receipt.toString('base64'))).toEqual({ kind: 'apple_id', transactionIds: ['1000', '1001'] });
+  });
+
+  it('is refused where all that it names is 0, as what Xcode sold (H33)', () => {
+    for (const receipt of [
+      '0',
+      '000',
+      receiptWith('0').toString('base64'),
+      receiptWith('0', '00').toString('base64'),
+    ]) {
+      expect(refused(receipt)).toBe(true);
+    }
   });
 
   it('names a transaction when it is the old receipt of one', () => {

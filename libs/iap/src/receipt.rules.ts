@@ -28,7 +28,8 @@ export type ReceiptShape =
 
 /** Its header is JSON, which starts with `{"`. */
 const JWS = /^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-const STORE_ID = /^\d{1,20}$/;
+/** Apple's numbers begin at 1: `0` is what Xcode writes, and nobody need be asked about it. */
+const STORE_ID = /^(?!0+$)\d{1,20}$/;
 /** Play's tokens have some 150 characters, and may have 1,500. They become part of a path, so none is `..`. */
 const PURCHASE_TOKEN = /^[A-Za-z0-9][\w.~:-]{0,2047}$/;
 const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}$/;
@@ -66,7 +67,7 @@ function shapeOfJson(receipt: string, input: ReceiptInput): ReceiptShape {
     return googleToken(input.purchaseToken, null, input.productId ?? null);
   }
   const id = typeof bundleId === 'string' ? JSON_TRANSACTION_ID.exec(receipt)?.[1] : undefined;
-  if (id === undefined) throw new DomainError('receipt_malformed');
+  if (id === undefined || !STORE_ID.test(id)) throw new DomainError('receipt_malformed');
   return { kind: 'apple_id', transactionIds: [id] };
 }
 
@@ -75,15 +76,19 @@ function googleToken(purchaseToken: string, packageName: string | null, productI
   return { kind: 'google_token', purchaseToken, packageName, productId };
 }
 
-/** The receipts of StoreKit 1: of the whole app, or of one transaction. */
+/**
+ * The receipts of StoreKit 1: of the whole app, or of one transaction. The transaction that the app means is asked about in any case:
+ * a receipt that was not refreshed since is older than it, and may hold nothing at all.
+ */
 function idsInBase64(receipt: string, meant: string | undefined): readonly string[] {
   const bytes = BASE64.test(receipt) ? Buffer.from(receipt, 'base64') : Buffer.alloc(0);
   const ids = bytes[0] === DER_SEQUENCE ? readAppReceipt(bytes).transactionIds : idsInText(bytes.toString('latin1'));
-  const [first] = ids;
-  const last = ids.at(-1);
-  if (first === undefined || last === undefined) throw new DomainError('receipt_malformed');
-  const asked = meant !== undefined && ids.includes(meant) ? [meant, first, last] : [first, last];
-  return [...new Set(asked)];
+  const isReceipt = receipt === '' || bytes[0] === DER_SEQUENCE || ids.length > 0;
+  const asked = [isReceipt ? meant : undefined, ids[0], ids.at(-1)].filter(
+    (id) => id !== undefined && STORE_ID.test(id),
+  );
+  if (asked.length === 0) throw new DomainError('receipt_malformed');
+  return [...new Set(asked)].filter((id) => id !== undefined);
 }
 
 /** `{ "signature" = "..."; "purchase-info" = "<base64 of the like>"; }` */
@@ -91,7 +96,7 @@ function idsInText(text: string): readonly string[] {
   const info = text.startsWith('{') ? PURCHASE_INFO.exec(text)?.[1] : undefined;
   if (info === undefined) return [];
   const id = TRANSACTION_ID.exec(Buffer.from(info, 'base64').toString('latin1'))?.[1];
-  return id === undefined ? [] : [id];
+  return id === undefined || !STORE_ID.test(id) ? [] : [id];
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {

@@ -7,11 +7,13 @@ import { grantsAccess, type Subscription, Subscriptions, type SubscriptionState 
 import { type StoreProvider } from '#tariffs';
 import { Acknowledging } from './acknowledging.service.js';
 import { type AppleTransaction } from './apple-facts.js';
+import { NOTHING_OF_APPLE } from './apple.rules.js';
 import { AppleStorefront } from './apple.storefront.js';
 import { Asking } from './asking.service.js';
 import { type Claim } from './ownership.rules.js';
 import { type Learnt, type Lesson, Purchases } from './purchases.service.js';
 import { PurchasesRepository } from './purchases.repository.js';
+import { type Standing } from './purchase.js';
 import { shapeOf } from './receipt.rules.js';
 import { type PurchaseKey, tokenKey } from './store.js';
 import { StoreMetrics } from './store.metrics.js';
@@ -132,13 +134,20 @@ export class Redeeming {
     const isStale = transaction.signedDate < addSeconds(this.clock.now(), -STALE_SECONDS).getTime();
     const isNews = (await this.repository.findByTransaction(transaction.transactionId)) === null;
     const claim: Claim = { userId, isProof: true };
+    await this.learnPrevious(transaction, endsAt);
     if (isStale) {
       // What was refunded since is known only to Apple. What is verified is kept, even if Apple does not answer.
       const kept = await this.purchases.learn({ key, news, cause: 'iap_verify', mayEnd: false, isUnconfirmed: true });
       const { id } = kept;
-      await this.refresh(id, isNews, endsAt);
-      // Somebody else may be asking, and have no answer yet.
-      if (!(await this.isFresh(id, isNews))) throw unavailable();
+      try {
+        await this.refresh(id, isNews, endsAt);
+        // Somebody else may be asking, and have no answer yet.
+        if (!(await this.isFresh(id, isNews))) throw unavailable();
+      } catch (error) {
+        const learnt = isNews ? null : await this.runningOf(id, userId, error);
+        if (learnt === null) throw error;
+        return learnt;
+      }
       const learnt = await this.purchases.learn({ key, news, cause: 'iap_verify', claim });
       return { ...learnt, wasOwned: kept.userId === userId };
     }
@@ -152,25 +161,76 @@ export class Redeeming {
     const { userId, packageName, endsAt } = showing;
     this.assertApp(packageName, this.settings.apple?.bundleId);
     const claim: Claim = { userId, isProof: false };
-    let learnt: Learnt | null = null;
+    const found: Learnt[] = [];
+    const refusals: DomainError[] = [];
+    // Each by itself: the purchases of a receipt may be several people's, and one of them the caller's.
     for (const transactionId of transactionIds) {
-      const found = await this.lookUp(transactionId, endsAt);
-      if (found !== null) learnt = await this.purchases.learn({ ...found, cause: 'iap_verify', claim });
+      try {
+        const shown = await this.lookUp(transactionId, userId, endsAt);
+        if (shown !== null) found.push(await this.purchases.learn({ ...shown, cause: 'iap_verify', claim }));
+      } catch (error) {
+        if (!(error instanceof DomainError)) throw error;
+        refusals.push(error);
+      }
     }
-    if (learnt === null) throw new DomainError('receipt_invalid');
+    const learnt = found.findLast(({ standing }) => this.runs(standing)) ?? found.at(-1);
+    if (learnt === undefined) {
+      throw (
+        refusals.find(({ code }) => code === 'store_unavailable') ?? refusals[0] ?? new DomainError('receipt_invalid')
+      );
+    }
     const wasAsked = await this.refresh(learnt.id, false, endsAt).catch(falseIfUnavailable);
     return wasAsked ? this.again(learnt) : learnt;
   }
 
-  /** The purchase of a transaction, with what Apple says of it, unless that was asked just now; null when there is none. */
-  private async lookUp(transactionId: string, endsAt: number): Promise<Pick<Lesson, 'key' | 'news'> | null> {
+  /**
+   * The purchase of a transaction, with what Apple says of it, unless that was asked just now, or Apple is away and the caller has it;
+   * null when there is none.
+   */
+  private async lookUp(
+    transactionId: string,
+    userId: number,
+    endsAt: number,
+  ): Promise<Pick<Lesson, 'key' | 'news'> | null> {
     const known = await this.repository.findByTransaction(transactionId);
-    const row = known !== null && (await this.isFresh(known, false)) ? await this.repository.read(known) : null;
-    if (row !== null) return { key: row, news: NO_NEWS };
-    const transaction = await within(this.apple.transaction(transactionId), endsAt);
-    return transaction === null
-      ? null
-      : { key: keyOf(transaction), news: { transactions: [transaction], renewals: [] } };
+    const row = known === null ? null : await this.repository.read(known);
+    if (row !== null && (await this.isFresh(row.id, false))) return { key: row, news: NO_NEWS };
+    try {
+      const transaction = await within(this.apple.transaction(transactionId), endsAt);
+      if (transaction === null) return null;
+      await this.learnPrevious(transaction, endsAt);
+      return { key: keyOf(transaction), news: { transactions: [transaction], renewals: [] } };
+    } catch (error) {
+      if (row === null || (await this.runningOf(row.id, userId, error)) === null) throw error;
+      return { key: row, news: NO_NEWS };
+    }
+  }
+
+  /**
+   * A purchase by what is known of it, where its store cannot be asked: when it runs and is the caller's, nothing about it would be
+   * new. Null otherwise.
+   */
+  private async runningOf(id: number, userId: number, error: unknown): Promise<Learnt | null> {
+    if (!(error instanceof DomainError) || error.code !== 'store_unavailable') return null;
+    if ((await this.repository.read(id))?.userId !== userId) return null;
+    const learnt = await this.purchases.rederive(id, 'store unavailable', false);
+    return this.runs(learnt.standing) ? { ...learnt, wasOwned: true } : null;
+  }
+
+  private runs({ state, startedAt, accessUntil }: Standing): boolean {
+    const now = this.clock.now();
+    return grantsAccess({ state, startedAt: startedAt ?? now, accessUntil }, now);
+  }
+
+  /** Of what carries another purchase on, that one is asked about first if nothing is known of it: it may be somebody's. */
+  private async learnPrevious(transaction: AppleTransaction, endsAt: number): Promise<void> {
+    const { originalTransactionId, previousOriginalTransactionId: previous } = transaction;
+    if (previous === undefined || previous === originalTransactionId) return;
+    const key: PurchaseKey = { ...keyOf(transaction), key: previous };
+    const id = await this.repository.ensure(key, null, NOTHING_OF_APPLE);
+    const row = await this.repository.read(id);
+    if (row?.askedAt != null || row?.productId != null) return;
+    await within(this.asking.askAbout(id), endsAt).catch(falseIfUnavailable); // the job asks
   }
 
   /** Play's purchase token: only the device of the purchase has it. */
@@ -181,7 +241,13 @@ export class Redeeming {
     const known = await this.repository.find(key);
     const answer = (await this.isFresh(known, false))
       ? 'fresh'
-      : await within(this.asking.redeemToken(purchaseToken, { claim, cause: 'iap_verify' }), endsAt);
+      : await within(this.asking.redeemToken(purchaseToken, { claim, cause: 'iap_verify' }), endsAt).catch(
+          async (error: unknown) => {
+            const running = known === null ? null : await this.runningOf(known, userId, error);
+            if (running === null) throw error;
+            return running;
+          },
+        );
     if (answer === 'unknown' || (answer === 'gone' && known === null)) throw new DomainError('receipt_invalid');
     const learnt =
       typeof answer === 'object'

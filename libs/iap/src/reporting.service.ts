@@ -20,12 +20,13 @@ export class Reporting implements OnModuleInit {
     this.outbox.handle('apple_account_token', ({ payload }) =>
       told(this.apple.setAccountToken(payload.environment, payload.originalTransactionId, payload.accountToken)),
     );
-    this.outbox.handle('apple_consumption', ({ payload: { environment, transactionId, isDelivered, used } }) =>
+    this.outbox.handle('apple_consumption', ({ payload: { environment, transactionId, isDelivered, used, renews } }) =>
       told(
         this.apple.sendConsumption(environment, transactionId, {
           deliveryStatus: isDelivered ? 'DELIVERED' : 'UNDELIVERED_OTHER',
           sampleContentProvided: false,
-          consumptionPercentage: isDelivered ? used : 0,
+          ...(isDelivered && used !== null ? { consumptionPercentage: used } : {}),
+          ...(!isDelivered && !renews ? { consumptionPercentage: 0 } : {}),
         }),
       ),
     );
@@ -41,16 +42,26 @@ export class Reporting implements OnModuleInit {
     });
   }
 
+  /** Whether Apple may be told what somebody had of a purchase: Apple takes no answer that says he has not agreed. */
+  async mayTell(userId: number): Promise<boolean> {
+    return (await this.users.get(userId)).refundDataConsent;
+  }
+
   /**
-   * Answers Apple's question about a purchase whose money is asked back, if its owner has agreed to that. Apple takes no answer that
-   * says he has not.
+   * Answers Apple's question about a purchase whose money is asked back. How much of it was used is told only of what we measure out
+   * ourselves: of an auto-renewable subscription Apple knows the period and refuses the figure, and what is had for life has none.
    */
-  async consumed(userId: number, transaction: AppleTransaction, isDelivered: boolean, at: Date): Promise<void> {
-    if (!(await this.users.get(userId)).refundDataConsent) return;
+  async consumed(transaction: AppleTransaction, endsAt: Date | null, isDelivered: boolean, at: Date): Promise<void> {
     const { environment, transactionId, purchaseDate, expiresDate } = transaction;
-    const share = expiresDate === null ? 1 : (at.getTime() - purchaseDate) / (expiresDate - purchaseDate);
-    const used = Math.round(Math.min(1, Math.max(0, share)) * WHOLE);
-    await this.outbox.put({ kind: 'apple_consumption', payload: { environment, transactionId, isDelivered, used } });
+    const share =
+      expiresDate !== null || endsAt === null
+        ? null
+        : (at.getTime() - purchaseDate) / Math.max(1, endsAt.getTime() - purchaseDate);
+    const used = share === null ? null : Math.round(Math.min(1, Math.max(0, share)) * WHOLE);
+    await this.outbox.put({
+      kind: 'apple_consumption',
+      payload: { environment, transactionId, isDelivered, used, renews: expiresDate !== null },
+    });
   }
 }
 

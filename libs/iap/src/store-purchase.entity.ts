@@ -15,6 +15,7 @@ import { type StoreEnvironment } from './store.js';
 @Index('store_purchases_dirty', ['id'], { where: 'dirty_seq <> clean_seq' })
 @Index('store_purchases_next_check_at', ['nextCheckAt'], { where: 'next_check_at IS NOT NULL' })
 @Index('store_purchases_acknowledge_by', ['acknowledgeBy'], { where: 'acknowledge_by IS NOT NULL' })
+@Index('store_purchases_unanswered', ['checkFailures'], { where: 'check_failures >= 5' })
 @Check('store_purchases_provider', `provider IN ('apple', 'google')`)
 @Check('store_purchases_environment', `environment IN ('production', 'sandbox')`)
 @Check('store_purchases_bound_by', `bound_by IN ('token', 'claim', 'link', 'admin', 'transfer')`)

@@ -23,4 +23,8 @@ export class StoreTransactionEntity {
 
   @Column('jsonb')
   facts: AppleTransaction | GoogleOrder;
+
+  /** When Apple's question how much of it was used was answered: that is done once. */
+  @Column('timestamptz', { name: 'consumption_told_at', nullable: true })
+  consumptionToldAt: Date | null;
 }

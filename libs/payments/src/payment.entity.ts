@@ -65,6 +65,7 @@ export class PaymentEntity implements LedgerEntry {
   @Column('varchar', { length: 32, nullable: true })
   provider: string | null;
 
+  /** As it is stored: see `store-reference.rules.ts`. */
   @Column('varchar', { name: 'provider_payment_id', length: 255, nullable: true })
   providerPaymentId: string | null;
 

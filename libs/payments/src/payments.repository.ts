@@ -3,6 +3,7 @@ import { DomainError, type Listing, type Page, storedMoney } from '#kernel';
 import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
 import { PaymentEntity } from './payment.entity.js';
 import { isOwned, type LedgerEntry, type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
+import { shownReference } from './store-reference.rules.js';
 
 export type NewPayment = Pick<
   Payment,
@@ -145,7 +146,7 @@ export class PaymentsRepository {
 /** What nobody has claimed is nobody's to see: the revenue counts it, and `cli stores unclaimed` lists its purchase. */
 function owned(entry: LedgerEntry | null): Payment {
   if (entry === null || !isOwned(entry)) throw new DomainError('payment_not_found');
-  return entry;
+  return { ...entry, providerPaymentId: shownReference(entry.kind, entry.providerPaymentId) };
 }
 
 export function toPayment(row: PaymentRow): LedgerEntry {
@@ -157,7 +158,7 @@ export function toPayment(row: PaymentRow): LedgerEntry {
     status: row.status,
     kind: row.kind,
     provider: row.provider,
-    providerPaymentId: row.provider_payment_id,
+    providerPaymentId: shownReference(row.kind, row.provider_payment_id),
     tariffId: row.tariff_id,
     subscriptionId: row.subscription_id,
     periodStart: row.period_start,

@@ -3,6 +3,7 @@ import { UnitOfWork } from '#platform';
 import { type LedgerEntry } from './payment.js';
 import { PAYMENT_COLUMNS, type PaymentRow, toPayment } from './payments.repository.js';
 import { type PaidPurchase, type StorePayment } from './store-payment.js';
+import { storedReference } from './store-reference.rules.js';
 
 /**
  * Writes down what is new and brings what is known up to date, in one statement. Ids are taken beforehand, because a payment may
@@ -74,7 +75,7 @@ const OF_PURCHASE = `SELECT ${PAYMENT_COLUMNS} FROM payments WHERE store_purchas
 
 const MARK_REFUND_REQUESTED = `
   UPDATE payments SET refund_requested_at = $3
-  WHERE provider = $1 AND provider_payment_id = $2 AND kind <> 'manual'
+  WHERE provider = $1 AND provider_payment_id = ANY($2) AND kind <> 'manual'
     AND (refund_requested_at IS NULL OR refund_requested_at < $3)`;
 
 /**
@@ -95,12 +96,14 @@ export class StoreLedgerRepository {
 
   async record(
     userId: number | null,
-    { id, provider, isTest }: PaidPurchase,
+    purchase: PaidPurchase,
     subscriptionId: number | null,
     payments: readonly StorePayment[],
   ): Promise<void> {
     this.uow.assertOpen();
-    const rows = JSON.stringify(payments.map(toRow));
+    const { id, provider, isTest } = purchase;
+    const booked = await this.booked(purchase, payments);
+    const rows = JSON.stringify(payments.map((payment) => toRow(payment, purchase, booked)));
     if (payments.some(({ formerReference }) => formerReference !== null)) {
       await this.uow.manager.query(RENAME, [rows, provider]);
     }
@@ -119,16 +122,45 @@ export class StoreLedgerRepository {
     return row?.total ?? 0;
   }
 
-  async markRefundRequested(provider: PaidPurchase['provider'], reference: string, at: Date): Promise<void> {
-    await this.uow.manager.query(MARK_REFUND_REQUESTED, [provider, reference, at]);
+  async markRefundRequested(
+    store: Pick<PaidPurchase, 'provider' | 'environment'>,
+    references: readonly string[],
+    at: Date,
+  ): Promise<void> {
+    const stored = references.map((reference) => storedReference(store, reference));
+    await this.uow.manager.query(MARK_REFUND_REQUESTED, [store.provider, stored, at]);
+  }
+
+  /** Of payments that a store has several ids for: the id that each is written down under, by its reference. */
+  private async booked(
+    purchase: PaidPurchase,
+    payments: readonly StorePayment[],
+  ): Promise<ReadonlyMap<string, string>> {
+    const several = payments.filter(({ otherReferences = [] }) => otherReferences.length > 0);
+    if (several.length === 0) return new Map();
+    const ids = several.flatMap(({ reference, otherReferences = [] }) => [reference, ...otherReferences]);
+    const rows = await this.uow.manager.query<{ reference: string }[]>(
+      `SELECT provider_payment_id AS reference FROM payments
+       WHERE provider = $1 AND provider_payment_id = ANY($2) AND kind <> 'manual'`,
+      [purchase.provider, ids.map((reference) => storedReference(purchase, reference))],
+    );
+    const known = new Set(rows.map(({ reference }) => reference));
+    return new Map(
+      several.flatMap(({ reference, otherReferences = [] }) => {
+        const found = [reference, ...otherReferences].find((one) => known.has(storedReference(purchase, one)));
+        return found === undefined ? [] : [[reference, found] as const];
+      }),
+    );
   }
 }
 
-function toRow(payment: StorePayment): object {
+function toRow(payment: StorePayment, purchase: PaidPurchase, booked: ReadonlyMap<string, string>): object {
+  const stored = (reference: string): string => storedReference(purchase, booked.get(reference) ?? reference);
+  const superseding = payment.supersededByReference;
   const { refund: said, status, amount, paidAt } = payment;
   const refund = said ?? (status === 'refunded' ? { amount, at: paidAt, reason: null } : null);
   return {
-    reference: payment.reference,
+    reference: stored(payment.reference),
     former_reference: payment.formerReference,
     kind: payment.kind,
     amount,
@@ -145,6 +177,6 @@ function toRow(payment: StorePayment): object {
     refunded_amount: refund?.amount ?? null,
     refunded_at: refund?.at ?? null,
     refund_reason: refund?.reason?.slice(0, 64) ?? null,
-    superseded_by_reference: payment.supersededByReference,
+    superseded_by_reference: superseding === null ? null : stored(superseding),
   };
 }

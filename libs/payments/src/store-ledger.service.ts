@@ -34,8 +34,12 @@ export class StoreLedger {
     return this.repository.ofPurchase(purchaseId);
   }
 
-  /** Notes that a customer asked the store for his money; nothing else follows until the store decides. */
-  markRefundRequested(provider: PaidPurchase['provider'], reference: string, at: Date): Promise<void> {
-    return this.repository.markRefundRequested(provider, reference, at);
+  /** Notes that a customer asked the store for the money of a payment, by any of its ids; nothing else follows until the store decides. */
+  markRefundRequested(
+    store: Pick<PaidPurchase, 'provider' | 'environment'>,
+    references: readonly string[],
+    at: Date,
+  ): Promise<void> {
+    return this.repository.markRefundRequested(store, references, at);
   }
 }

@@ -27,7 +27,7 @@ async function user(): Promise<number> {
 }
 
 function purchase(change: Partial<PaidPurchase> = {}): PaidPurchase {
-  return { id: ++sequence, provider: 'apple', isTest: false, ...change };
+  return { id: ++sequence, provider: 'apple', environment: 'production', isTest: false, ...change };
 }
 
 const PAID_AT = new Date('2026-11-01T10:00:00Z');
@@ -251,8 +251,33 @@ describe('the payments of a purchase', () => {
     const of = purchase();
     const one = payment();
     await record(of, [one]);
-    for (const days of [2, 1]) await ledger.markRefundRequested('apple', one.reference, addDays(PAID_AT, days));
+    for (const days of [2, 1]) {
+      await ledger.markRefundRequested(of, [one.reference], addDays(PAID_AT, days));
+    }
     expect((await rowsOf(of))[0]).toMatchObject({ refund_requested_at: addDays(PAID_AT, 2), status: 'completed' });
+  });
+
+  it('of a sandbox are others than those of production with the same numbers (H9)', async () => {
+    const [real, test] = [purchase(), purchase({ environment: 'sandbox', isTest: true })];
+    const one = payment();
+    for (let turn = 0; turn < 2; turn += 1) {
+      await record(real, [one]);
+      await record(test, [{ ...one, amount: '1.00', status: 'refunded' }]);
+    }
+    expect(await rowsOf(real)).toMatchObject([{ amount: '9.990000', status: 'completed', is_test: false }]);
+    expect(await rowsOf(test)).toMatchObject([{ amount: '1.000000', status: 'refunded', is_test: true }]);
+    expect((await ledger.latest(test.id))?.providerPaymentId).toBe(one.reference);
+  });
+
+  it('that a store has under two ids are written down once, under the one that came first (H34)', async () => {
+    const of = purchase();
+    const second = payment();
+    await record(of, [second]);
+    const first = { ...second, reference: `1${second.reference}`, otherReferences: [second.reference] };
+    await record(of, [{ ...first, status: 'refunded' }]);
+    expect(await rowsOf(of)).toMatchObject([{ provider_payment_id: second.reference, status: 'refunded' }]);
+    await ledger.markRefundRequested(of, [first.reference, second.reference], PAID_AT);
+    expect(await rowsOf(of)).toMatchObject([{ refund_requested_at: PAID_AT }]);
   });
 
   it('are one line each when twenty tell them at once', async () => {

@@ -5,6 +5,8 @@ import { type PaymentKind, type PaymentStatus } from './payment.js';
 export interface PaidPurchase {
   readonly id: number;
   readonly provider: 'apple' | 'google';
+  /** A sandbox counts its transactions for itself: the same number is another payment there. */
+  readonly environment: 'production' | 'sandbox';
   /** From a sandbox: no money moved. */
   readonly isTest: boolean;
 }
@@ -15,6 +17,8 @@ export interface StorePayment {
   readonly reference: string;
   /** What it was called before it had that id, if it may have been written down by then. */
   readonly formerReference: string | null;
+  /** Other ids that the store has the same payment under: it is written down once, under the one that came first. */
+  readonly otherReferences?: readonly string[];
   readonly kind: Exclude<PaymentKind, 'manual'>;
   readonly amount: Money;
   /** ISO 4217. */

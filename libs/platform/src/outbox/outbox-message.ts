@@ -20,8 +20,10 @@ export interface AppleConsumptionReport {
   readonly environment: 'production' | 'sandbox';
   readonly transactionId: string;
   readonly isDelivered: boolean;
-  /** Thousandths of a percent. */
-  readonly used: number;
+  /** Thousandths of a percent; null = Apple is told no figure. */
+  readonly used: number | null;
+  /** An auto-renewable subscription, of which Apple takes no figure at all. */
+  readonly renews: boolean;
 }
 
 /** Every kind of message and what it carries. A new kind is a line here and one in `OUTBOX_KINDS`. */
@@ -70,7 +72,8 @@ export const OUTBOX_KINDS: { readonly [Kind in OutboxKind]: KindRules<OutboxPayl
       environment: environment(stored),
       transactionId: text(stored, 'transactionId'),
       isDelivered: field(stored, 'isDelivered') === true,
-      used: Number(field(stored, 'used')),
+      used: typeof field(stored, 'used') === 'number' ? Number(field(stored, 'used')) : null,
+      renews: field(stored, 'renews') === true,
     }),
   },
 };
