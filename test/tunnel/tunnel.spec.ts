@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ServerExport } from '#peers';
+import { generateKeyPair } from '#wireguard';
 import { type Account, expectOk, TestApi } from '../support/api.js';
 import { cable, lackOfMeans, Machine } from '../support/namespaces.js';
 import { poll } from '../support/service.js';
@@ -111,5 +112,42 @@ const HTTP_SERVER = `require('node:http').createServer((_, answer) => answer.end
     await applyExport();
     expect(await poll(fetchThrough)).toBe(GREETING);
     await disconnect();
+  });
+});
+
+(lack === undefined ? describe : describe.skip)('the recipe of docs/wireguard-server.md', () => {
+  it('keeps the host as it is, and takes away a preshared key that a peer should not have (G2)', async () => {
+    const page = await readFile('docs/wireguard-server.md', 'utf8');
+    const recipe = /^# on the host\n(.+)$/m.exec(page)?.[1];
+    if (recipe === undefined) throw new Error('The page has no recipe');
+    const host = await Machine.make();
+    const inFolder = (script: string): Promise<string> => host.run('sh', '-ec', `cd ${host.folder} && ${script}`);
+    await host.run('wireguard-go', 'wg0');
+    const keys = generateKeyPair();
+    await writeFile(join(host.folder, 'key'), keys.privateKey);
+    await inFolder('wg set wg0 listen-port 51820 private-key key');
+    const own = await TestApi.start({
+      environment: { WG_ENDPOINT: '192.0.2.1:51820', WG_SERVER_PUBLIC_KEY: keys.publicKey },
+    });
+    try {
+      const boss = await own.admin();
+      const { wg_public_key: key, wg_ip } = expectOk(
+        await own.post('/vpn_peers/self', {}, (await own.subscriber(boss)).token),
+      );
+      await writeFile(join(host.folder, 'psk'), generateKeyPair().privateKey);
+      await inFolder(`wg set wg0 peer ${key} preshared-key psk allowed-ips ${wg_ip}`);
+      await inFolder(`wg set wg0 peer ${generateKeyPair().publicKey} allowed-ips 10.8.3.3/32`); // made by hand
+      const text = await own.app.get(ServerExport).render(1);
+      expect(text).not.toContain('[Interface]');
+      await writeFile(join(host.folder, 'peers.conf'), text);
+      await inFolder(recipe);
+      expect(await host.run('wg', 'show', 'wg0', 'private-key')).toBe(`${keys.privateKey}\n`);
+      expect(await host.run('wg', 'show', 'wg0', 'listen-port')).toBe('51820\n');
+      expect(await host.run('wg', 'show', 'wg0', 'preshared-keys')).toBe(`${key}\t(none)\n`);
+      expect(await host.run('wg', 'show', 'wg0', 'allowed-ips')).toBe(`${key}\t${wg_ip}\n`);
+    } finally {
+      await own.stop();
+      await host.destroy();
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { DomainError, isError } from '#kernel';
 import { type HostLink, linkOf } from './host-link.rules.js';
 import { hostRefused, type HostShell } from './host-shell.js';
-import { generateKeyPair, isKey, type KeyPair, publicKeyOf } from './keys.js';
+import { generateKeyPair, isKey, type KeyPair, NO_PRESHARED_KEY, publicKeyOf } from './keys.js';
 import { parseSingleNetwork } from './networks.js';
 import { parseDump, parseInterfaceKey } from './wg-dump.js';
 import {
@@ -37,8 +37,6 @@ const TIMEOUT_SECONDS = 10;
 const ADDITIONS = 1000;
 /** Bytes of one command line. dropbear takes 9000 and cuts the connection at more; OpenSSH takes 131 071. */
 const MAX_LINE = 8000;
-/** As a preshared key it means none, and takes away the one that is there (tried with wireguard-go and wg 1.0.20210914). */
-const NO_PRESHARED_KEY = `${'A'.repeat(43)}=`;
 
 /**
  * A host that is told by `wg` itself, run where the shell runs it. The same few commands everywhere, so that `ops/wg-gate` can

@@ -39,7 +39,7 @@ export {
 export { LOGIN_REFUSALS, type ServerHealth, ServerHealthRepository } from './server-health.repository.js';
 export { type Placement, Servers } from './servers.service.js';
 export { SshConnection, type SshTarget } from './ssh-connection.js';
-export { renderClientConfig, renderServerConfig, type ServerPeer } from './wg-quick.js';
+export { type ClientConfig, renderClientConfig, renderServerConfig, type ServerPeer } from './wg-quick.js';
 export { WgEasyProvider, type WgEasyOptions } from './wg-easy.provider.js';
 export { WireGuardModule } from './wireguard.module.js';
 export {

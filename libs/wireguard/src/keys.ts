@@ -15,6 +15,9 @@ export interface KeyPair {
   readonly publicKey: string;
 }
 
+/** As a preshared key it means none, and takes away the one that is there (tried with wireguard-go and wg 1.0.20210914). */
+export const NO_PRESHARED_KEY = `${'A'.repeat(43)}=`;
+
 /** DER of an X25519 private key up to the key itself (RFC 8410 7, PKCS #8). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 /** DER of an X25519 public key up to the key itself (RFC 8410 4, SubjectPublicKeyInfo). */

@@ -205,7 +205,7 @@ PersistentKeepalive = 25
     expect(text).not.toMatch(/^PrivateKey/m);
   });
 
-  it('for a server are complete where its key is ours, and peers only where it is not', () => {
+  it('for a server are complete where its key is ours, and peers only where it is not; none has a preshared key left (G2)', () => {
     const peers = [{ publicKey: config.serverPublicKey, presharedKey: null, allowedIps: ['10.8.0.7/32'] }];
     const file = renderServerConfig({ privateKey: config.privateKey, listenPort: 51820, peers });
     expect(file).toBe(`[Interface]
@@ -214,6 +214,7 @@ ListenPort = 51820
 
 [Peer]
 PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+PresharedKey = ${'A'.repeat(43)}=
 AllowedIPs = 10.8.0.7/32
 `);
     expect(renderServerConfig({ privateKey: null, listenPort: 51820, peers })).not.toContain('[Interface]');

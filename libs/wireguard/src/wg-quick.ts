@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isKey } from './keys.js';
+import { isKey, NO_PRESHARED_KEY } from './keys.js';
 
 /** What a device needs to connect. */
 export interface ClientConfig {
@@ -87,7 +87,8 @@ export function renderServerConfig(config: ServerConfig): string {
   const peers = config.peers.flatMap((peer) => [
     '[Peer]',
     `PublicKey = ${peer.publicKey}`,
-    ...(peer.presharedKey === null ? [] : [`PresharedKey = ${peer.presharedKey}`]),
+    // Left out, `wg syncconf` keeps the one that is there, and the device never connects again.
+    `PresharedKey = ${peer.presharedKey ?? NO_PRESHARED_KEY}`,
     `AllowedIPs = ${peer.allowedIps.join(', ')}`,
     '',
   ]);

@@ -156,7 +156,7 @@ export class Settings {
   readonly fleet: {
     /** Whether servers that are added through the API may be at loopback, private or link-local addresses. */
     readonly allowPrivateTargets: boolean;
-    /** How long a suspended peer keeps its key and address, in days. */
+    /** How long a suspended peer keeps its key and address, in days. Stores go on trying to charge for up to 60. */
     readonly peerRetentionDays: number;
   };
 
@@ -249,7 +249,7 @@ export class Settings {
     this.wireguard = readWireGuard(read, production);
     this.fleet = {
       allowPrivateTargets: read.flag('ALLOW_PRIVATE_TARGETS', false),
-      peerRetentionDays: read.integer('PEER_RETENTION_DAYS', { min: 1, max: 3650 }, 30),
+      peerRetentionDays: read.integer('PEER_RETENTION_DAYS', { min: 1, max: 3650 }, 60),
     };
     this.mail = readMail(read);
     this.metrics = {
