@@ -70,6 +70,12 @@ export class SettingsReader {
       .filter((item) => item !== '');
   }
 
+  /** One fault for those of these that are not set; none when all are. */
+  require(names: readonly string[], why: string): void {
+    const missing = names.filter((name) => this.text(name) === undefined);
+    if (missing.length > 0) this.fault(`${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} required ${why}`);
+  }
+
   fault(message: string): void {
     this.faults.push(message);
   }

@@ -116,6 +116,19 @@ describe('settings', () => {
     expect(faults({ ...PRODUCTION, ...change })).toEqual([expect.stringContaining(name)]);
   });
 
+  it.each<[string, string, Environment]>([
+    ['WG_ENDPOINT', 'WG_SERVER_PUBLIC_KEY', { WG_ENDPOINT: undefined }],
+    ['WG_SERVER_PUBLIC_KEY', 'WG_ENDPOINT', { WG_SERVER_PUBLIC_KEY: undefined }],
+    ['MAIL_FROM', 'SMTP_URL', { SMTP_URL: 'smtp://mail.example.com' }],
+    ['SMTP_URL', 'MAIL_FROM', { MAIL_FROM: 'no-reply@example.com' }],
+    ['WG_EASY_URL', 'WG_EASY_PASSWORD', { WG_KEY_POLICY: 'wg-easy', WG_EASY_PASSWORD: 'secret' }],
+    ['WG_EASY_PASSWORD', 'WG_EASY_URL', { WG_KEY_POLICY: 'wg-easy', WG_EASY_URL: 'https://wg-easy.example.com' }],
+  ])('report %s where it alone is missing, and not %s beside it (E15)', (missing, given, change) => {
+    const found = faults({ ...PRODUCTION, ...change });
+    expect(found).toEqual([expect.stringContaining(missing)]);
+    expect(found.join('')).not.toContain(given);
+  });
+
   it('take mail servers as URLs, with the usual ports and encoded passwords', () => {
     const mail = (url: string, from: string): Settings['mail'] =>
       read({ ...PRODUCTION, SMTP_URL: url, MAIL_FROM: from }).mail;

@@ -296,13 +296,14 @@ function readWireGuard(read: SettingsReader, production: boolean): Settings['wir
   };
   if (!/^[\w=+.][\w=+.-]{0,14}$/.test(wireguard.interface)) read.fault('WG_INTERFACE must be the name of an interface');
   if (wireguard.keyPolicy === 'wg-easy' && wireguard.easy === undefined) {
-    read.fault('WG_EASY_URL, with WG_EASY_PASSWORD or WG_API_KEY, is required when WG_KEY_POLICY is wg-easy');
+    const why = 'when WG_KEY_POLICY is wg-easy';
+    read.require(['WG_EASY_URL'], why);
+    const hasPassword = read.text('WG_EASY_PASSWORD') !== undefined || read.text('WG_API_KEY') !== undefined;
+    if (!hasPassword) read.fault(`WG_EASY_PASSWORD or WG_API_KEY is required ${why}`);
   }
   const { serverPublicKey, endpoint, subnet } = wireguard;
-  if (production && (serverPublicKey === undefined || endpoint === undefined)) {
-    read.fault(
-      'WG_SERVER_PUBLIC_KEY and WG_ENDPOINT are required in production: a config without them connects to nothing',
-    );
+  if (production) {
+    read.require(['WG_SERVER_PUBLIC_KEY', 'WG_ENDPOINT'], 'in production: a config without connects to nothing');
   }
   if (serverPublicKey !== undefined) checkServerKey(read, serverPublicKey, production);
   if (endpoint !== undefined) checkEndpoint(read, endpoint, production);
@@ -384,9 +385,7 @@ function readMail(read: SettingsReader): Settings['mail'] {
   const url = read.text('SMTP_URL');
   const sender = read.text('MAIL_FROM');
   if (url === undefined && sender === undefined) return undefined;
-  if (url === undefined || sender === undefined) {
-    read.fault('SMTP_URL and MAIL_FROM go together: set both, or neither to send no mail');
-  }
+  read.require(['SMTP_URL', 'MAIL_FROM'], 'where the other is set (set both, or neither to send no mail)');
   const server = url === undefined ? undefined : parseMailServer(url);
   const from = sender === undefined ? undefined : parseSender(sender);
   if (url !== undefined && server === undefined) {
