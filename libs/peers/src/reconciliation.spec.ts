@@ -387,7 +387,7 @@ describe('a peer whose owner stays away', () => {
     await applying.applyAll();
     expect((await peers.get(by, peer.id)).status).toBe('suspended');
     const retention = open.rooms.get(Retention);
-    open.clock.advance({ days: 29 });
+    open.clock.advance({ days: 59 });
     expect(await retention.forgetSuspended()).toBe(0);
     open.clock.advance({ days: 2 });
     expect(await retention.forgetSuspended()).toBe(1);
