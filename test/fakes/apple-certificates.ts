@@ -32,6 +32,19 @@ export interface KeptRoot {
 /** What a responder says of a certificate. */
 export type CertificateStatus = 'good' | 'revoked' | 'unknown';
 
+/** How an answer is made, unlike the usual one. */
+export interface OcspForm {
+  /** Signed by the issuer itself, and not by whom it lets answer. */
+  readonly isByIssuer?: boolean;
+  readonly isSha1?: boolean;
+  /** It does not say until when it is good. */
+  readonly isEndless?: boolean;
+  /** Signed by somebody whom the issuer does not let answer. */
+  readonly isForged?: boolean;
+  /** Of when it is; of now unless told. */
+  readonly date?: Date;
+}
+
 interface Party {
   readonly certificate: x509.X509Certificate;
   readonly keys: webcrypto.CryptoKeyPair;
@@ -45,6 +58,7 @@ const INTERMEDIATE_MARK = '1.2.840.113635.100.6.2.1';
 const MAY_SIGN_OCSP = '1.3.6.1.5.5.7.3.9';
 const BASIC_OCSP = '1.3.6.1.5.5.7.48.1.1';
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2';
+const ECDSA_WITH_SHA1 = '1.2.840.10045.4.1';
 /** Payloads of tests are signed at any time in between. */
 const FROM = new Date('2020-01-01T00:00:00Z');
 const TO = new Date('2045-01-01T00:00:00Z');
@@ -120,23 +134,29 @@ export class AppleCertificates {
   }
 
   /** The answer of that issuer's responder to a request (RFC 6960), which asks about one certificate. */
-  answerOcsp(issuer: 'root' | 'intermediate', request: Buffer, status: CertificateStatus): Buffer {
-    const responder = this.responders?.[issuer];
-    if (responder === undefined) throw new Error('These certificates name no responder');
-    const now = new Date();
+  answerOcsp(
+    issuer: 'root' | 'intermediate',
+    request: Buffer,
+    status: CertificateStatus,
+    { isByIssuer, isSha1, isEndless, isForged, date }: OcspForm = {},
+  ): Buffer {
+    const delegate = this.responders?.[issuer];
+    if (delegate === undefined) throw new Error('These certificates name no responder');
+    const responder = isForged === true ? this.parties.leaf : isByIssuer === true ? this.parties[issuer] : delegate;
+    const now = date ?? new Date();
     const response = sequence(
       certificateIdIn(request),
       status === 'good' ? der(0x80) : status === 'unknown' ? der(0x82) : explicit(1, generalizedTime(FROM)),
       generalizedTime(now),
-      explicit(0, generalizedTime(new Date(now.getTime() + OCSP_LIFE_MS))),
+      ...(isEndless === true ? [] : [explicit(0, generalizedTime(new Date(now.getTime() + OCSP_LIFE_MS)))]),
     );
     const data = sequence(explicit(2, octets(keyHash(responder))), generalizedTime(now), sequence(response));
-    const signature = sign('sha256', data, responder.key);
+    const signature = sign(isSha1 === true ? 'sha1' : 'sha256', data, responder.key);
     const basic = sequence(
       data,
-      sequence(objectId(ECDSA_WITH_SHA256)),
+      sequence(objectId(isSha1 === true ? ECDSA_WITH_SHA1 : ECDSA_WITH_SHA256)),
       der(0x03, Buffer.from([0]), signature),
-      explicit(0, sequence(rawOf(responder))),
+      ...(isByIssuer === true ? [] : [explicit(0, sequence(rawOf(responder)))]),
     );
     return sequence(der(0x0a, Buffer.from([0])), explicit(0, sequence(objectId(BASIC_OCSP), octets(basic))));
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AppleCertificates, type CertificateStatus, type KeptRoot } from './apple-certificates.js';
+import { AppleCertificates, type CertificateStatus, type KeptRoot, type OcspForm } from './apple-certificates.js';
 import { explicit, integer, NULL, objectId, octets, sequence, set, utf8 } from './der.js';
 import { newPrivateKey } from './new-keys.js';
 
@@ -215,6 +215,8 @@ export class FakeApple {
   readonly consumptionReports: string[] = [];
   /** What its responder says of any certificate. */
   certificateStatus: CertificateStatus = 'good';
+  /** How it says so. */
+  ocspForm: OcspForm = {};
   /** How far Apple's clock is ahead of this machine's, in milliseconds: tokens are made with the machine's. */
   clockSkewMs = 0;
   /** Where test notifications are posted that were asked for through the API; nowhere unless told. */
@@ -842,7 +844,9 @@ export class FakeApple {
       const [, number, issuer] = path.split('/');
       const chain = this.chains[Number(number)] ?? this.certificates;
       response.setHeader('Content-Type', 'application/ocsp-response');
-      response.end(chain.answerOcsp(issuer === 'root' ? 'root' : 'intermediate', body, this.certificateStatus));
+      response.end(
+        chain.answerOcsp(issuer === 'root' ? 'root' : 'intermediate', body, this.certificateStatus, this.ocspForm),
+      );
       return;
     }
     if (!this.isOurs(request.headers.authorization)) {

@@ -410,6 +410,36 @@ describe('whether certificates are revoked', () => {
     expect(await codeOf(storefront.assertNotRevoked(signedPayload))).toBe('store_signature_invalid');
   });
 
+  it.each([
+    ['signed by the issuer itself', { isByIssuer: true }],
+    ['signed with SHA-1', { isSha1: true }],
+    ['without an end', { isEndless: true }],
+    ['all of that', { isByIssuer: true, isSha1: true, isEndless: true }],
+  ])('is understood where the answer is %s (I3)', async (_what, form) => {
+    const strict = await configured({ APPLE_OCSP: 'hard' });
+    const { signedPayload } = apple.subscribe(MONTHLY);
+    apple.ocspForm = form;
+    await strict.assertNotRevoked(signedPayload);
+    apple.certificateStatus = 'revoked';
+    const later = await configured({ APPLE_OCSP: 'soft' });
+    expect(await codeOf(later.assertNotRevoked(signedPayload))).toBe('store_signature_invalid');
+  });
+
+  it.each([
+    ['of somebody who may not give it', { isForged: true }],
+    ['of last month', { date: addDays(new Date(), -30) }],
+    ['of tomorrow', { date: addDays(new Date(), 1) }],
+  ])('is unanswered where the answer is %s, whatever it says (I3)', async (_what, form) => {
+    const { signedPayload } = apple.subscribe(MONTHLY);
+    apple.ocspForm = form;
+    for (const status of ['good', 'revoked'] as const) {
+      apple.certificateStatus = status;
+      const soft = await configured();
+      await soft.assertNotRevoked(signedPayload);
+      expect(await metrics.render()).toContain('iap_ocsp_soft_failures_total 1');
+    }
+  });
+
   it('must be answered where the operator says so', async () => {
     const strict = await configured({ APPLE_OCSP: 'hard' });
     const { signedPayload } = apple.subscribe(MONTHLY);
