@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError } from '#kernel';
-import { BatchedRead, PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { BatchedRead, PreparedQueries, refusing, UnitOfWork } from '#platform';
 import { UserEntity } from './user.entity.js';
 import { type Principal, type User, type UserStatus } from './user.js';
 
@@ -58,7 +58,7 @@ export class UsersRepository {
   async insert(user: NewUser): Promise<User> {
     const users = this.uow.repository(UserEntity);
     const row = users.create({ ...user, status: 'active' });
-    const saved = await refuseOn({ users_email_key: 'email_already_registered' }, () => users.save(row));
+    const saved = await refusing(() => users.save(row));
     return this.get(saved.id);
   }
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page, storedMoney } from '#kernel';
-import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { PreparedQueries, refusing, UnitOfWork } from '#platform';
 import { PaymentEntity } from './payment.entity.js';
 import { isOwned, type LedgerEntry, type Payment, type PaymentKind, type PaymentStatus } from './payment.js';
 import { shownReference } from './store-reference.rules.js';
@@ -20,8 +20,6 @@ const BOUGHT_NOTHING = {
   refundedAt: null,
   isTest: false,
 } as const;
-
-const REFUSALS = { payments_manual_reference: 'payment_already_recorded' } as const;
 
 export const PAYMENT_COLUMNS = `id, user_id, amount, currency, status, kind, provider, provider_payment_id, tariff_id,
   subscription_id, period_start, period_end, refunded_amount, refunded_at, is_test, created_at`;
@@ -87,7 +85,7 @@ export class PaymentsRepository {
   async insert(payment: NewPayment): Promise<Payment> {
     const rows = this.uow.repository(PaymentEntity);
     const row = rows.create({ ...BOUGHT_NOTHING, ...payment });
-    await refuseOn(REFUSALS, () => rows.insert(row));
+    await refusing(() => rows.insert(row));
     return owned(row);
   }
 
@@ -126,7 +124,7 @@ export class PaymentsRepository {
   /** @throws DomainError payment_already_recorded */
   async update(id: number, change: PaymentChange): Promise<void> {
     if (Object.keys(change).length === 0) return;
-    await refuseOn(REFUSALS, () => this.uow.repository(PaymentEntity).update({ id }, change));
+    await refusing(() => this.uow.repository(PaymentEntity).update({ id }, change));
   }
 
   async delete(id: number): Promise<void> {

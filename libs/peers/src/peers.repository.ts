@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page } from '#kernel';
-import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { PreparedQueries, refusing, UnitOfWork } from '#platform';
 import { type Server } from '#wireguard';
 import { type Verdict } from './access.rules.js';
 import { type Counter } from './counter.js';
@@ -30,13 +30,6 @@ export interface PeerRow
 export type PeerChange = Partial<
   Omit<PeerRow, 'id' | 'userId' | 'status' | 'appliedGeneration' | 'createdAt'> & Counter
 >;
-
-const REFUSALS = {
-  vpn_peers_wg_public_key_key: 'public_key_taken',
-  // Only a server that chooses addresses itself can choose one that is not free.
-  vpn_peers_server_id_wg_ip_key: 'remote_client_failed',
-  vpn_peers_server_id_wg_ip6_key: 'remote_client_failed',
-} as const;
 
 const COLUMNS = `id, user_id, server_id, device_name, wg_public_key, host(wg_ip) AS wg_ip,
   host(wg_ip6) AS wg_ip6, allowed_ips, status, suspended_reason, last_handshake_at, rx_bytes, tx_bytes, created_at`;
@@ -122,14 +115,14 @@ export class PeersRepository {
   async insert(row: PeerRow): Promise<Peer> {
     const rows = this.uow.repository(VpnPeerEntity);
     const entity = rows.create(row);
-    await refuseOn(REFUSALS, () => rows.insert(entity));
+    await refusing(() => rows.insert(entity));
     return this.get(entity.id);
   }
 
   /** @throws DomainError public_key_taken | remote_client_failed (an address the server chose is another's) */
   async update(id: number, change: PeerChange): Promise<void> {
     if (Object.keys(change).length === 0) return;
-    await refuseOn(REFUSALS, () => this.uow.repository(VpnPeerEntity).update({ id }, change));
+    await refusing(() => this.uow.repository(VpnPeerEntity).update({ id }, change));
   }
 
   async delete(id: number): Promise<void> {

@@ -226,7 +226,8 @@ export class Peers {
         if (!(error instanceof DomainError)) throw error;
         if (full !== undefined && error.code === 'no_server_available') throw full;
         const isFull = error.code === 'address_pool_exhausted' && search.tried !== null;
-        if (attempt === PLACINGS || !(isFull || error.params['kind'] === 'full')) throw error;
+        const isGone = error.code === 'server_not_found'; // removed meanwhile
+        if (attempt === PLACINGS || !(isFull || isGone || error.params['kind'] === 'full')) throw error;
         if (!isFull) continue; // by now the others count
         search.without.push(...(search.tried === null ? [] : [search.tried]));
         full = error;

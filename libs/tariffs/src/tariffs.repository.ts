@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError, type Listing, type Money, type Page } from '#kernel';
-import { PreparedQueries, refuseOn, UnitOfWork } from '#platform';
+import { PreparedQueries, refusing, UnitOfWork } from '#platform';
 import { TariffStoreProductEntity } from './tariff-store-product.entity.js';
 import { TariffEntity } from './tariff.entity.js';
 import { type MappedProduct, type NewTariff, type StoreProduct, type StoreProvider, type Tariff } from './tariff.js';
@@ -45,7 +45,7 @@ export class TariffsRepository {
   async insert({ storeProducts, ...tariff }: NewTariff): Promise<Tariff> {
     const tariffs = this.uow.repository(TariffEntity);
     const row = tariffs.create({ ...tariff, createdAt: this.clock.now() });
-    const { id } = await refuseOn({ tariffs_name_key: 'tariff_already_exists' }, () => tariffs.save(row));
+    const { id } = await refusing(() => tariffs.save(row));
     await this.replaceProducts(id, storeProducts);
     return this.get(id);
   }
@@ -55,7 +55,7 @@ export class TariffsRepository {
     await this.get(id);
     if (Object.keys(change).length > 0) {
       const tariffs = this.uow.repository(TariffEntity);
-      await refuseOn({ tariffs_name_key: 'tariff_already_exists' }, () => tariffs.update({ id }, change));
+      await refusing(() => tariffs.update({ id }, change));
     }
     if (storeProducts !== undefined) await this.replaceProducts(id, storeProducts);
     return this.get(id);
@@ -63,14 +63,7 @@ export class TariffsRepository {
 
   /** @throws DomainError tariff_not_found | tariff_in_use */
   async delete(id: number): Promise<void> {
-    const { affected } = await refuseOn(
-      {
-        user_tariffs_tariff_id_fkey: 'tariff_in_use',
-        payments_tariff_id_fkey: 'tariff_in_use',
-        store_purchases_tariff_id_fkey: 'tariff_in_use',
-      },
-      () => this.uow.repository(TariffEntity).delete({ id }),
-    );
+    const { affected } = await refusing(() => this.uow.repository(TariffEntity).delete({ id }));
     if (affected === 0) throw new DomainError('tariff_not_found');
   }
 
@@ -101,7 +94,7 @@ export class TariffsRepository {
   private async replaceProducts(tariffId: number, products: readonly StoreProduct[]): Promise<void> {
     const rows = this.uow.repository(TariffStoreProductEntity);
     await rows.delete({ tariffId });
-    await refuseOn({ tariff_store_products_product_key: 'store_product_taken' }, () =>
+    await refusing(() =>
       rows.insert(products.map((product) => ({ ...product, tariffId, basePlanId: product.basePlanId ?? '' }))),
     );
   }

@@ -56,12 +56,22 @@ export class AddressesRepository {
     await this.uow.manager.query(FILL, [server.id, from, to]);
   }
 
-  /** Takes a free address for a peer, within the caller's transaction. @throws DomainError address_pool_exhausted */
+  /** A server that is being removed has no address free, nor will it have: waits for the end of that. */
+  private async assertServer(serverId: number): Promise<void> {
+    const rows: unknown[] = await this.uow.manager.query('SELECT 1 FROM vpn_servers WHERE id = $1 FOR KEY SHARE', [
+      serverId,
+    ]);
+    if (rows.length === 0) throw new DomainError('server_not_found');
+  }
+
+  /** Takes a free address for a peer, within the caller's transaction. @throws DomainError address_pool_exhausted | server_not_found */
   async take(serverId: number): Promise<string> {
     this.uow.assertOpen();
     const [rows] = await this.uow.manager.query<Updated>(TAKE_ANY, [serverId, this.clock.now()]);
-    if (rows[0] === undefined)
+    if (rows[0] === undefined) {
+      await this.assertServer(serverId);
       throw new DomainError('address_pool_exhausted', { retryAfterSeconds: COOL_DOWN_SECONDS });
+    }
     return rows[0].address;
   }
 

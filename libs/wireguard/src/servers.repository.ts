@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, DomainError } from '#kernel';
-import { refuseOn, UnitOfWork } from '#platform';
+import { refusing, UnitOfWork } from '#platform';
 import { ServerEntity } from './server.entity.js';
 import { LOGIN_REFUSALS } from './server-health.repository.js';
 import {
@@ -45,9 +45,6 @@ const FIRST_NAME = 'default';
  * it.
  */
 const UNREACHABLE_AFTER = 5;
-
-const NAME_TAKEN = { vpn_servers_name_key: 'server_already_exists' } as const;
-const HAS_PEERS = { vpn_peers_address_fkey: 'server_in_use' } as const;
 
 /** All addresses of the subnet but the network's, the server's and the broadcast one. */
 const MAX_PEERS = 'LEAST(s.capacity, 2 ^ (32 - masklen(s.subnet)) - 3)';
@@ -163,19 +160,19 @@ export class ServersRepository {
   async insert({ dns, ...columns }: ServerColumns): Promise<number> {
     const rows = this.uow.repository(ServerEntity);
     const row = rows.create({ ...columns, dns: [...dns], createdAt: this.clock.now() });
-    return (await refuseOn(NAME_TAKEN, () => rows.save(row))).id;
+    return (await refusing(() => rows.save(row))).id;
   }
 
   /** @throws DomainError server_already_exists */
   async update(id: number, { dns, ...columns }: Partial<ServerColumns>): Promise<void> {
     const change = { ...columns, ...(dns === undefined ? {} : { dns: [...dns] }) };
     if (Object.keys(change).length === 0) return;
-    await refuseOn(NAME_TAKEN, () => this.uow.repository(ServerEntity).update({ id }, change));
+    await refusing(() => this.uow.repository(ServerEntity).update({ id }, change));
   }
 
   /** @throws DomainError server_in_use */
   async delete(id: number): Promise<void> {
-    await refuseOn(HAS_PEERS, () => this.uow.repository(ServerEntity).delete({ id }));
+    await refusing(() => this.uow.repository(ServerEntity).delete({ id }));
   }
 
   /** Whether any peer has its place there, suspended ones too. */

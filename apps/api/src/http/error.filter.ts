@@ -2,7 +2,15 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject,
 import { type FastifyReply } from 'fastify';
 import { type Logger } from 'pino';
 import { DomainError, type ErrorCode, type ErrorKind, ERRORS } from '#kernel';
-import { chooseLocale, isDatabaseUnavailable, describeError, isOutcomeUnknown, LOG, messageFor } from '#platform';
+import {
+  chooseLocale,
+  isDatabaseUnavailable,
+  describeError,
+  isOutcomeUnknown,
+  LOG,
+  messageFor,
+  refusalOf,
+} from '#platform';
 import { type ApiRequest } from './request.js';
 
 export const STATUS_OF: Readonly<Record<ErrorKind, number>> = {
@@ -93,5 +101,7 @@ function asDomainError(thrown: unknown): DomainError {
   }
   const cause = thrown ?? new Error('nothing was thrown');
   if (isOutcomeUnknown(thrown)) return new DomainError('outcome_unknown', { cause });
+  const refusal = refusalOf(thrown);
+  if (refusal !== undefined) return new DomainError(refusal, { cause });
   return new DomainError(isDatabaseUnavailable(thrown) ? 'database_unavailable' : 'internal_error', { cause });
 }

@@ -1,4 +1,4 @@
-import { codeOf, DomainError, type ErrorCode, isError } from '#kernel';
+import { codeOf, isError } from '#kernel';
 
 /**
  * SQLSTATEs that mean "not now", with what they stand for. A key of two characters is a whole class.
@@ -167,22 +167,4 @@ function someFault(error: unknown, matches: (fault: Error) => boolean): boolean 
 
 function fieldOf(error: Error, name: string): unknown {
   return Object.entries(error).find(([key]) => key === name)?.[1];
-}
-
-/** The name of the constraint that a write ran into; undefined for any other error. */
-export function violatedConstraint(error: unknown): string | undefined {
-  if (!isError(error)) return undefined;
-  const source = 'driverError' in error && isError(error.driverError) ? error.driverError : error;
-  const constraint = 'constraint' in source ? source.constraint : undefined;
-  return codeOf(source)?.startsWith('23') === true && typeof constraint === 'string' ? constraint : undefined;
-}
-
-/** Turns the violation of a named constraint into the refusal it stands for; anything else is thrown on as it is. */
-export async function refuseOn<T>(refusals: Readonly<Record<string, ErrorCode>>, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const code = refusals[violatedConstraint(error) ?? ''];
-    throw code === undefined ? error : new DomainError(code, { cause: error });
-  }
 }

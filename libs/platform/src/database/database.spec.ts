@@ -5,7 +5,8 @@ import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../../../../test/support/database.js';
 import { until } from '../../../../test/support/until.js';
-import { isDatabaseUnavailable, refuseOn } from './database-faults.js';
+import { CONSTRAINTS, refusing } from './constraints.js';
+import { isDatabaseUnavailable } from './database-faults.js';
 import { migrate } from './migrate.js';
 import { UnitOfWork } from './unit-of-work.js';
 
@@ -174,12 +175,46 @@ describe('the unit of work', () => {
     });
   });
 
-  it('turns the violation of a named constraint into its refusal, and leaves others as they are', async () => {
+  it('looks again when what a row refers to was removed meanwhile, once (A1)', async () => {
+    await dataSource.query('CREATE TABLE remarks (note varchar CONSTRAINT remarks_note_fkey REFERENCES notes)');
+    await write('noted');
+    let looked = 0;
+    const remark = (): Promise<unknown> =>
+      uow.run(async () => {
+        looked += 1;
+        const rows: unknown[] = await uow.manager.query("SELECT 1 FROM notes WHERE text = 'noted'");
+        if (rows.length === 0) return 'gone';
+        if (looked === 1) await uow.outside(() => uow.manager.query("DELETE FROM notes WHERE text = 'noted'"));
+        return uow.manager.query("INSERT INTO remarks VALUES ('noted')");
+      });
+    expect([await remark(), looked]).toEqual(['gone', 2]);
+    await expect(uow.run(() => uow.manager.query("INSERT INTO remarks VALUES ('never')"))).rejects.toThrow(
+      'foreign key',
+    );
+  });
+
+  it('turns the violation of a constraint into its refusal, and leaves others as they are', async () => {
+    await dataSource.query("INSERT INTO tariffs (name, price, duration_days, created_at) VALUES ('One', 1, 30, now())");
+    const again = (): Promise<unknown> =>
+      uow.manager.query("INSERT INTO tariffs (name, price, duration_days, created_at) VALUES ('One', 1, 30, now())");
+    await expect(refusing(again)).rejects.toMatchObject({ code: 'tariff_already_exists' });
     await write('twice');
-    await expect(refuseOn({ notes_pkey: 'tariff_already_exists' }, () => write('twice'))).rejects.toMatchObject({
-      code: 'tariff_already_exists',
+    await expect(refusing(() => write('twice'))).rejects.toThrow('duplicate key');
+  });
+
+  it('knows what each constraint of the schema means (A1)', async () => {
+    const rows = await dataSource.query<{ name: string; isKey: boolean }[]>(
+      `SELECT conname AS name, contype = 'f' AS "isKey" FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
+        WHERE connamespace = 'public'::regnamespace AND contype IN ('f', 'u', 'c', 'x') AND relname NOT IN ('notes', 'remarks')
+       UNION SELECT indexrelid::regclass::text, false FROM pg_index JOIN pg_class i ON i.oid = indexrelid
+        WHERE indisunique AND NOT indisprimary AND i.relnamespace = 'public'::regnamespace`,
+    );
+    expect(Object.keys(CONSTRAINTS).sort()).toEqual(rows.map(({ name }) => name).sort());
+    const wrong = rows.filter(({ name, isKey }) => {
+      const meaning = CONSTRAINTS[name];
+      return meaning !== 'fault' && meaning !== undefined && 'missing' in meaning !== isKey;
     });
-    await expect(refuseOn({ other: 'tariff_already_exists' }, () => write('twice'))).rejects.toThrow('duplicate key');
+    expect(wrong).toEqual([]);
   });
 });
 

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, type EntityTarget, type ObjectLiteral, type Repository } from 'typeorm';
 import { ContextSlot } from '../context.js';
+import { isMissingReference } from './constraints.js';
 import { GuardedPool, poolOf, withStatementLimit } from './guarded-pool.js';
 
 interface OpenWork {
@@ -26,9 +27,22 @@ export class UnitOfWork {
 
   constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
 
-  /** Runs `work` in a transaction: all of it is kept, or none. @throws OutcomeUnknownError when it is not known which */
+  /**
+   * Runs `work` in a transaction: all of it is kept, or none. It may be run once more, so it leaves nothing behind but rows.
+   * @throws OutcomeUnknownError when it is not known which
+   */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.open.current !== undefined) return work();
+    try {
+      return await this.runOnce(work);
+    } catch (error) {
+      // Another request removed what was looked at here: whoever looks again finds it gone, and says so in their own way.
+      if (!isMissingReference(error)) throw error;
+      return this.runOnce(work);
+    }
+  }
+
+  private async runOnce<T>(work: () => Promise<T>): Promise<T> {
     const afterCommit: (() => void)[] = [];
     const fence = this.fence.current;
     const pool = poolOf(this.dataSource);
