@@ -9,9 +9,9 @@ jest.setTimeout(120_000);
 const BLOCKABLE = `--import data:text/javascript,process.on('SIGUSR2',()=>{for(;;);})`;
 const LIMIT_SECONDS = 5;
 
-async function blockable(seconds: number): Promise<Service> {
+async function blockable(seconds: number, dataDirectory: string): Promise<Service> {
   const environment = { WATCHDOG_SECONDS: String(seconds), NODE_OPTIONS: BLOCKABLE };
-  return Service.start({ dataDirectory: await dataFolder(), environment });
+  return Service.start({ dataDirectory, environment });
 }
 
 /** The status of `/health/live`; null when there is no answer within half a second. */
@@ -25,7 +25,8 @@ async function liveness(base: string): Promise<number | null> {
 
 describe('a process whose event loop has stopped', () => {
   it('says so and ends by itself, so that it is started again (G1)', async () => {
-    const service = await blockable(LIMIT_SECONDS);
+    const dataDirectory = await dataFolder();
+    const service = await blockable(LIMIT_SECONDS, dataDirectory);
     const base = await service.url();
     expect(await liveness(base)).toBe(200);
     service.signal('SIGUSR2');
@@ -33,10 +34,14 @@ describe('a process whose event loop has stopped', () => {
     expect(await service.exited()).toBeNull(); // by a signal: nothing else ends it
     const line = service.output.split('\n').find((text) => text.includes('event loop has stopped'));
     expect(JSON.parse(line ?? '')).toMatchObject({ level: 'fatal', limitSeconds: LIMIT_SECONDS });
+    // What starts it again finds all as it was; and this one stops the database that the other has left running.
+    const next = await Service.start({ dataDirectory });
+    expect(await liveness(await next.url())).toBe(200);
+    expect(await next.stop()).toBe(0);
   });
 
   it('stays when the whole process was paused for longer than the limit: nothing has stopped for good (G1)', async () => {
-    const service = await blockable(LIMIT_SECONDS);
+    const service = await blockable(LIMIT_SECONDS, await dataFolder());
     const base = await service.url();
     service.signal('SIGSTOP');
     const paused = Date.now();
