@@ -105,6 +105,7 @@ const MATRIX: Readonly<Record<string, Row>> = {
     body: () => ({ device_name: 'x' }),
     statuses: ownerAndAdmin,
   },
+  activatePeer: { path: ({ peerId }) => `/vpn_peers/${peerId}/activate`, statuses: ownerAndAdmin },
   rotatePeer: { path: ({ peerId }) => `/vpn_peers/${peerId}/rotate`, statuses: ownerAndAdmin },
   movePeer: {
     path: ({ peerId }) => `/vpn_peers/${peerId}/move`,

@@ -3,7 +3,7 @@ import { DomainError } from '#kernel';
 import { DatabaseClock, UnitOfWork } from '#platform';
 import { AccessChanges } from '#auth';
 import { type Entitlement, Subscriptions } from '#subscriptions';
-import { isExhausted, type Verdict, verdictOf } from './access.rules.js';
+import { isExhausted, isInLine, type Judgement, verdictOf } from './access.rules.js';
 import { Applying } from './applying.service.js';
 import { PeersRepository } from './peers.repository.js';
 import { TrafficRepository } from './traffic.repository.js';
@@ -61,19 +61,25 @@ export class Access implements OnModuleInit {
     return changed;
   }
 
-  /** The same for everybody who has a peer: finds what ends, and what begins, by the clock. */
-  async enforce(): Promise<number> {
+  /**
+   * The same for everybody who has a peer: finds what ends, and what begins, by the clock. With `isEndingHeld` those who have no
+   * access are left as they are.
+   */
+  async enforce({ isEndingHeld = false } = {}): Promise<number> {
     let changed = 0;
     for (let last = 0; ;) {
       const owners = await this.peers.owners(last, BATCH);
       const now = await this.clock.now();
-      const verdicts = await this.verdicts(
+      const judgements = await this.judge(
         owners.map(({ userId }) => userId),
         now,
       );
-      const isOutOfLine = ({ userId, standings }: (typeof owners)[number]): boolean =>
-        standings.some((standing) => standing !== verdicts.get(userId));
-      changed += await this.enforceAmong(owners.filter(isOutOfLine).map(({ userId }) => userId));
+      const outOfLine = owners.filter((owner) => {
+        const judgement = judgements.get(owner.userId);
+        if (judgement === undefined || (isEndingHeld && judgement.verdict === 'no_access')) return false;
+        return !isInLine(owner, judgement);
+      });
+      changed += await this.enforceAmong(outOfLine.map(({ userId }) => userId));
       last = owners.at(-1)?.userId ?? last;
       if (owners.length < BATCH) return changed;
     }
@@ -82,20 +88,20 @@ export class Access implements OnModuleInit {
   /** Asked under the owners' locks, so that a grant and an end cannot pass each other. */
   private async follow(userIds: readonly number[]): Promise<number> {
     const now = await this.clock.now();
-    const changed = await this.peers.follow(await this.verdicts(userIds, now), now);
+    const changed = await this.peers.follow(await this.judge(userIds, now), now);
     const servers = new Set(changed.filter(({ applies }) => applies).map(({ serverId }) => serverId));
     this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
     return new Set(changed.map(({ userId }) => userId)).size;
   }
 
-  private async verdicts(userIds: readonly number[], at: Date): Promise<ReadonlyMap<number, Verdict>> {
+  private async judge(userIds: readonly number[], at: Date): Promise<ReadonlyMap<number, Judgement>> {
     const entitled = await this.subscriptions.entitledAmong(userIds, at);
     const used = await this.traffic.usedIn([...entitled.values()]);
     return new Map(
       userIds.map((userId) => {
         const entitlement = entitled.get(userId) ?? null;
         const usedBytes = entitlement === null ? 0 : (used.get(entitlement.subscriptionId) ?? 0);
-        return [userId, verdictOf(entitlement, usedBytes)];
+        return [userId, { verdict: verdictOf(entitlement, usedBytes), deviceLimit: entitlement?.deviceLimit ?? null }];
       }),
     );
   }

@@ -167,10 +167,12 @@ export class Applying {
     if (rows.length === 0) return 0;
     this.uow.assertClosed();
     const presharedKeys = await this.desired.presharedKeys(rows.map(({ id }) => id));
-    const isReadable = ({ id }: DesiredRow): boolean => presharedKeys.get(id) !== null;
     const faults = new Map<number, string>();
-    for (const { id } of rows.filter((row) => !isReadable(row))) faults.set(id, 'unreadable_key');
-    const specs = rows.filter(isReadable).map((row) => specOf(row, presharedKeys.get(row.id) ?? null));
+    for (const { id } of rows.filter((row) => presharedKeys.get(row.id) === null)) faults.set(id, 'unreadable_key');
+    // A server drops a peer with its own key without a word.
+    for (const { id } of rows.filter(({ publicKey }) => publicKey === server.publicKey)) faults.set(id, 'server_key');
+    const sound = rows.filter(({ id }) => !faults.has(id));
+    const specs = sound.map((row) => specOf(row, presharedKeys.get(row.id) ?? null));
     const refusals =
       provider.chooses === 'everything'
         ? await this.putBack(server, provider, specs, remakes)

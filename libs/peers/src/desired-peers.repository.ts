@@ -57,6 +57,7 @@ interface Row {
   wg_ip6: string | null;
   wanted: boolean;
   wg_client_id: string | null;
+  has_preshared_key: boolean;
   desired_gen: number;
   rx_seen: string;
   tx_seen: string;
@@ -76,7 +77,7 @@ interface LeftoverRow {
 }
 
 const COLUMNS = `id, user_id, wg_public_key, host(wg_ip) AS wg_ip, host(wg_ip6) AS wg_ip6, status IN ('pending', 'active') AS wanted,
-  wg_client_id, desired_gen, rx_seen, tx_seen, read_seq, last_handshake_at`;
+  wg_client_id, wg_preshared_key IS NOT NULL AS has_preshared_key, desired_gen, rx_seen, tx_seen, read_seq, last_handshake_at`;
 
 /**
  * What servers are to hold, and which of it they do. Every change of a row counts up `desired_gen`; `applied_gen` is set to the
@@ -231,12 +232,17 @@ export class DesiredPeersRepository {
     return rows.map(toLeftover);
   }
 
-  /** Forgets keys that have left, and answers which addresses they had. */
+  /** Forgets that keys are to leave, because they have, and remembers them: they were ours. Answers which addresses they had. */
   async forgetLeftovers(ids: readonly number[]): Promise<readonly string[]> {
     if (ids.length === 0) return [];
-    const [rows] = await this.uow.manager.query<[{ address: string | null }[], number]>(
-      'DELETE FROM vpn_peer_leftovers WHERE id = ANY($1) RETURNING host(address) AS address',
-      [ids],
+    const rows = await this.uow.manager.query<{ address: string | null }[]>(
+      `WITH gone AS (DELETE FROM vpn_peer_leftovers WHERE id = ANY($1) RETURNING public_key, host(address) AS address
+       ), remembered AS (
+         INSERT INTO vpn_departed_keys (public_key, left_at) SELECT DISTINCT public_key, $2::timestamptz FROM gone ORDER BY 1
+         ON CONFLICT (public_key) DO UPDATE SET left_at = EXCLUDED.left_at
+       )
+       SELECT address FROM gone`,
+      [ids, this.clock.now()],
     );
     return rows.flatMap(({ address }) => address ?? []);
   }
@@ -409,7 +415,7 @@ const FIGURES = `
 const DELETE_SUSPENDED = `
   WITH gone AS (
     DELETE FROM vpn_peers WHERE id IN (
-      SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1 AND suspended_reason IS DISTINCT FROM 'traffic_exhausted'
+      SELECT id FROM vpn_peers WHERE status = 'suspended' AND suspended_at < $1 AND COALESCE(suspended_reason, 'no_access') = 'no_access'
       ORDER BY suspended_at LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING id, server_id, user_id, wg_public_key, wg_client_id, wg_ip, rx_seen, tx_seen, read_seq
   ), leaving AS (
@@ -446,6 +452,7 @@ function toDesired(row: Row): DesiredRow {
     networks: networksOf({ address: row.wg_ip, address6: row.wg_ip6 }),
     isWanted: row.wanted,
     remoteId: row.wg_client_id,
+    hasPresharedKey: row.has_preshared_key,
     generation: row.desired_gen,
     lastHandshakeAt: row.last_handshake_at,
     ...toCounter(row),

@@ -34,8 +34,8 @@ export class Enforcement {
   /** `force`: ends even what is so much that it must be a fault. */
   async run({ force = false }: { readonly force?: boolean } = {}): Promise<EnforcementReport> {
     const { ended, held, backlog } = await this.endings.endDue({ force });
-    // Held back means that nobody is to lose his tunnel by it either.
-    const changed = held === null ? await this.access.enforce() : 0;
+    // Held back means that nobody is to lose their tunnel by it either; whoever has access is let in all the same.
+    const changed = await this.access.enforce({ isEndingHeld: held !== null });
     await this.applying.applyAll();
     const report = { ended, changed, held, backlog: backlog + (await this.desired.unsuspended()) };
     this.metrics.enforced(report);

@@ -61,7 +61,7 @@ export class Invariants {
     let total = 0;
     for (let last = 0; ;) {
       const owners = await this.peers.owners(last, BATCH);
-      const wanted = owners.filter(({ standings }) => standings.includes('granted')).map(({ userId }) => userId);
+      const wanted = owners.filter((owner) => owner.wanted > 0).map(({ userId }) => userId);
       const entitled = await this.subscriptions.entitledAmong(wanted);
       const over = wanted.filter((userId) => !entitled.has(userId));
       const before = await this.subscriptions.entitledAmong(over, addSeconds(now, -ENDING_SECONDS));

@@ -4,7 +4,7 @@ import { type Principal } from '#auth';
 import { UnitOfWork } from '#platform';
 import { reachableResolvers, renderClientConfig, Servers } from '#wireguard';
 import { Access } from './access.service.js';
-import { isWanted, networksOf, type Peer } from './peer.js';
+import { isWanted, networksOf, type Peer, whySuspended } from './peer.js';
 import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys, type PeerSecrets } from './peer-keys.service.js';
 import { PeersRepository } from './peers.repository.js';
@@ -56,7 +56,9 @@ export class PeerConfigs {
 
   private async wanted(by: Principal, id: number): Promise<Peer> {
     const peer = await this.peers.get(by, id);
-    await this.access.require(peer.userId);
+    const { deviceLimit } = await this.access.require(peer.userId);
+    if (whySuspended(peer) === 'device_limit')
+      throw new DomainError('device_limit_reached', { params: { limit: deviceLimit ?? 0 } });
     if (!isWanted(peer)) throw new DomainError('peer_not_found');
     return peer;
   }

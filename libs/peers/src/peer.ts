@@ -5,7 +5,7 @@
 export const PEER_STATUSES = ['pending', 'active', 'suspended', 'removing'] as const;
 export type PeerStatus = (typeof PEER_STATUSES)[number];
 
-/** Why a peer is suspended: its owner has no access now, or has used up the traffic of his period. */
+/** Why a peer is suspended: its owner has no access now, or has used up the period's traffic, or has more devices than the tariff lets in. */
 export const SUSPENDED_REASONS = ['no_access', 'traffic_exhausted', 'device_limit'] as const;
 export type SuspendedReason = (typeof SUSPENDED_REASONS)[number];
 

@@ -16,6 +16,7 @@ import { PeerLeftoverEntity } from './peer-leftover.entity.js';
 import { PeerConfigs } from './peer-configs.service.js';
 import { PeerKeys } from './peer-keys.service.js';
 import { PeerOrigins } from './peer-origins.service.js';
+import { KnownKeysRepository } from './known-keys.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { PeersRepository } from './peers.repository.js';
 import { Peers } from './peers.service.js';
@@ -50,6 +51,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     PeerAudit,
     Invariants,
     InvariantsRepository,
+    KnownKeysRepository,
     PeerConfigs,
     PeerKeys,
     PeerOrigins,

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DomainError, type Listing, type Page } from '#kernel';
 import { PreparedQueries, refusing, UnitOfWork } from '#platform';
 import { type Server } from '#wireguard';
-import { type Verdict } from './access.rules.js';
+import { type Judgement, type PeersStanding } from './access.rules.js';
 import { type Counter } from './counter.js';
 import { type Peer, type PeerStatus, type SuspendedReason } from './peer.js';
 import { VpnPeerEntity } from './vpn-peer.entity.js';
@@ -52,25 +52,36 @@ export interface FollowedPeer {
   readonly applies: boolean;
 }
 
-/** Somebody who has peers, and what was last judged of them. */
-export interface Owner {
+/** Somebody who has peers, and what those are. */
+export interface Owner extends PeersStanding {
   readonly userId: number;
-  readonly standings: readonly Verdict[];
 }
 
 const OWNERS = `
-  SELECT user_id AS "userId", array_agg(DISTINCT
-    CASE WHEN status = 'suspended' THEN COALESCE(suspended_reason, 'no_access') ELSE 'granted' END::text) AS standings
+  SELECT user_id AS "userId", count(*)::int AS total, count(*) FILTER (WHERE status <> 'suspended')::int AS wanted,
+    COALESCE(array_agg(DISTINCT COALESCE(suspended_reason, 'no_access')::text) FILTER (WHERE status = 'suspended'), '{}')
+      AS reasons
   FROM vpn_peers WHERE user_id > $1 AND status <> 'removing'
   GROUP BY user_id ORDER BY user_id LIMIT $2`;
 
-/** A suspended peer whose reason changes is no news to its server. Rows are locked in the order of their ids. */
+/**
+ * Of more peers than a tariff's limit those are let in that were used last; to be chosen by its owner, and to be made, is to be used.
+ * One that is shut out shakes no hands, so whoever is in stays in. A suspended peer whose reason changes is no news to its server.
+ * Rows are locked in the order of their ids; the owners are locked, so their ranks do not change meanwhile.
+ */
 const FOLLOW = `
-  WITH judged AS (
+  WITH ranked AS (
+    SELECT p.id, judged.reason, judged.device_limit, row_number() OVER (
+      PARTITION BY p.user_id ORDER BY GREATEST(p.chosen_at, p.last_handshake_at, p.created_at) DESC, p.id DESC) AS place
+    FROM unnest($1::int[], $2::text[], $4::int[]) AS judged (user_id, reason, device_limit)
+    JOIN vpn_peers p ON p.user_id = judged.user_id AND p.status <> 'removing'
+  ), verdict AS (
+    SELECT id, CASE WHEN reason IS NULL AND place > device_limit THEN 'device_limit' ELSE reason END AS reason FROM ranked
+  ), judged AS (
     SELECT p.id, verdict.reason, s.applies,
       CASE WHEN p.status = 'suspended' AND verdict.reason IS NOT NULL THEN 0 ELSE 1 END AS step
-    FROM unnest($1::int[], $2::text[]) AS verdict (user_id, reason)
-    JOIN vpn_peers p ON p.user_id = verdict.user_id
+    FROM verdict
+    JOIN vpn_peers p ON p.id = verdict.id
     JOIN vpn_servers s ON s.id = p.server_id
     WHERE CASE WHEN verdict.reason IS NULL THEN p.status = 'suspended'
       ELSE p.status IN ('pending', 'active')
@@ -207,10 +218,26 @@ export class PeersRepository {
    * Makes the peers of these users what was judged of them: wanted ones suspended, suspended ones wanted again. Answers those that
    * were not so already.
    */
-  async follow(verdicts: ReadonlyMap<number, Verdict>, now: Date): Promise<readonly FollowedPeer[]> {
-    const reasons = [...verdicts.values()].map((verdict) => (verdict === 'granted' ? null : verdict));
-    const [rows] = await this.uow.manager.query<[FollowedPeer[], number]>(FOLLOW, [[...verdicts.keys()], reasons, now]);
+  async follow(judgements: ReadonlyMap<number, Judgement>, now: Date): Promise<readonly FollowedPeer[]> {
+    const judged = [...judgements.values()];
+    const [rows] = await this.uow.manager.query<[FollowedPeer[], number]>(FOLLOW, [
+      [...judgements.keys()],
+      judged.map(({ verdict }) => (verdict === 'granted' ? null : verdict)),
+      now,
+      judged.map(({ deviceLimit }) => deviceLimit),
+    ]);
     return rows;
+  }
+
+  /** Notes that its owner wants this peer let in rather than the one that was used longest ago. */
+  async choose(id: number, now: Date): Promise<void> {
+    await this.uow.manager.query(
+      `UPDATE vpn_peers p SET chosen_at = GREATEST($2::timestamptz, (
+         SELECT max(GREATEST(o.chosen_at, o.last_handshake_at, o.created_at)) + interval '1 millisecond'
+         FROM vpn_peers o WHERE o.user_id = p.user_id))
+       WHERE p.id = $1`,
+      [id, now],
+    );
   }
 
   /** Locks these users until the transaction ends, in one order for whoever does so. */

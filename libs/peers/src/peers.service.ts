@@ -6,8 +6,9 @@ import { address6Of, Addresses, type Placement, type Server, Servers } from '#wi
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { addressesOf, DesiredPeersRepository } from './desired-peers.repository.js';
+import { KnownKeysRepository } from './known-keys.repository.js';
 import { Patience } from './patience.js';
-import { type NewPeer, type Peer } from './peer.js';
+import { isWanted, type NewPeer, type Peer } from './peer.js';
 import { PeerAudit } from './peer-audit.service.js';
 import { PeerKeys } from './peer-keys.service.js';
 import { type Origin, PeerOrigins, privateKeyOf } from './peer-origins.service.js';
@@ -59,6 +60,7 @@ export class Peers {
     private readonly clock: Clock,
     private readonly origins: PeerOrigins,
     private readonly keys: PeerKeys,
+    private readonly knownKeys: KnownKeysRepository,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
     private readonly audit: PeerAudit,
@@ -149,7 +151,7 @@ export class Peers {
    * Takes a device to another server: the one named, or the best of a region. Its key stays, unless the new server makes its own;
    * its address is one of the new server's; it leaves the old server after it has arrived. A device that is there already stays.
    * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted | no_server_available |
-   *   address_pool_exhausted | remote_client_failed | validation_error
+   *   address_pool_exhausted | public_key_taken | remote_client_failed | validation_error
    */
   async move(by: Principal, id: number, to: Placement): Promise<Peer> {
     const patience = new Patience();
@@ -171,6 +173,24 @@ export class Peers {
     return told;
   }
 
+  /**
+   * Lets a device in: where the tariff's limit is below the number of devices, it takes the place of the one that was used longest
+   * ago. One that is in already stays.
+   * @throws DomainError peer_not_found | not_allowed | no_active_subscription | traffic_exhausted
+   */
+  async letIn(by: Principal, id: number): Promise<Peer> {
+    const chosen = await this.uow.run(async () => {
+      const peer = await this.lock(by, id);
+      await this.access.require(peer.userId);
+      if (isWanted(peer)) return peer;
+      await this.repository.choose(id, this.clock.now());
+      await this.access.settle([peer.userId]);
+      await this.audit.record(by, 'peer_update', peer, { fields: ['chosen'] });
+      return this.repository.get(id);
+    });
+    return this.told(chosen, new Patience());
+  }
+
   /** Forgets a device; it is off its server now, or as soon as that answers. @throws DomainError peer_not_found | not_allowed */
   async delete(by: Principal, id: number): Promise<void> {
     const server = await this.uow.run(async () => {
@@ -179,6 +199,8 @@ export class Peers {
       await this.leave(left, peer, peer.address);
       await this.repository.delete(id);
       await this.audit.record(by, 'peer_delete', peer);
+      // Another device may be let in where the tariff's limit kept it out.
+      await this.access.settle([peer.userId]);
       return left;
     });
     if (server.applies) await this.applying.within(server.id);
@@ -272,6 +294,7 @@ export class Peers {
     if (known !== null) throw new DomainError('public_key_taken');
 
     await this.requireRoom(userId, deviceLimit);
+    if (origin.kind !== 'made') await this.knownKeys.assertFree(publicKey);
     const counter = await this.desired.reclaim(server.id, publicKey);
     const isThere = origin.kind === 'made';
     const addresses = await this.takeAddresses(server, origin, by.user.isAdmin ? draft.address : undefined);
@@ -333,6 +356,7 @@ export class Peers {
     if (source.id === target.id) return { moved: peer, left: source };
     const keys = origin === null ? { publicKey: peer.publicKey, remoteId: null } : this.keys.seal(origin);
     await this.leave(source, peer, peer.address);
+    if (origin === null) await this.knownKeys.assertFree(keys.publicKey);
     const counter = await this.desired.reclaim(target.id, keys.publicKey);
     const addresses = await this.takeAddresses(target, origin, undefined);
     await this.servers.requireRoom(target);
@@ -348,6 +372,7 @@ export class Peers {
     peer: Peer,
     keys: Partial<PeerKeyColumns> & Pick<PeerKeyColumns, 'publicKey'>,
   ): Promise<void> {
+    await this.knownKeys.assertFree(keys.publicKey);
     await this.leave(server, peer, null);
     const counter = await this.desired.reclaim(server.id, keys.publicKey);
     await this.repository.update(peer.id, { ...keys, ...counter });

@@ -7,6 +7,7 @@ const wanted = (id: number): DesiredPeer => ({
   publicKey: `key-${id}`,
   networks: [`10.8.0.${id}/32`],
   isWanted: true,
+  hasPresharedKey: false,
 });
 const live = (id: number, change: Partial<LivePeer> = {}): LivePeer => ({
   publicKey: `key-${id}`,
@@ -15,6 +16,7 @@ const live = (id: number, change: Partial<LivePeer> = {}): LivePeer => ({
   isOurs: true,
   peerId: null,
   remoteId: null,
+  hasPresharedKey: null,
   lastHandshakeAt: null,
   receivedBytes: 0,
   sentBytes: 0,
@@ -41,6 +43,14 @@ describe('the difference between a server and the rows', () => {
     const both = { ...wanted(1), networks: ['10.8.0.1/32', 'fd00::1/128'] };
     expect(between([live(1)], [both]).toPut).toEqual([both]);
     expect(between([live(1, { addresses: ['fd00::1/128', '10.8.0.1/32'] })], [both]).toPut).toEqual([]);
+  });
+
+  it('is a peer whose preshared key was taken off, or put on, where the server tells (C10)', () => {
+    const keyed = { ...wanted(1), hasPresharedKey: true };
+    expect(between([live(1, { hasPresharedKey: false })], [keyed]).toPut).toEqual([keyed]);
+    expect(between([live(1, { hasPresharedKey: true })], [wanted(1)]).toPut).toEqual([wanted(1)]);
+    expect(between([live(1, { hasPresharedKey: true })], [keyed]).toPut).toEqual([]);
+    expect(between([live(1, { hasPresharedKey: null })], [keyed]).toPut).toEqual([]);
   });
 
   it('is a suspended peer that is open, and not one that is gone or shut', () => {

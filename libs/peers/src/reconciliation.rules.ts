@@ -5,6 +5,7 @@ export interface DesiredPeer {
   readonly id: number;
   readonly publicKey: string;
   readonly networks: readonly string[];
+  readonly hasPresharedKey: boolean;
   /** Whether its packets are to pass. */
   readonly isWanted: boolean;
 }
@@ -20,7 +21,7 @@ export interface Sighting<Desired extends DesiredPeer = DesiredPeer> {
 
 /** What it takes to make a server hold what the rows say. */
 export interface Difference<Desired extends DesiredPeer = DesiredPeer> {
-  /** Wanted, and not there, or there with other addresses, or shut. */
+  /** Wanted, and not there, or there with other addresses, or with a preshared key too many or too few, or shut. */
   readonly toPut: readonly Desired[];
   /** Not wanted now, and open all the same. */
   readonly toSuspend: readonly { readonly desired: Desired; readonly live: LivePeer }[];
@@ -50,7 +51,7 @@ export function difference<Desired extends DesiredPeer>(sighting: Sighting<Desir
     toPut: sighting.desired.filter((desired) => {
       const live = liveByKey.get(desired.publicKey);
       const isOpen = live?.isEnabled === true && live.isUnsettled !== true;
-      return desired.isWanted && !(isOpen && (serverChooses || sameNetworks(live.addresses, desired.networks)));
+      return desired.isWanted && !(isOpen && (serverChooses || isAsDesired(live, desired)));
     }),
     toSuspend: pairs.filter(({ desired, live }) => !desired.isWanted && (live.isEnabled || live.isUnsettled === true)),
     toFollow: pairs.filter(
@@ -67,6 +68,11 @@ export function difference<Desired extends DesiredPeer>(sighting: Sighting<Desir
 
 function isIpv4(network: string): boolean {
   return !network.includes(':');
+}
+
+function isAsDesired(live: LivePeer, desired: DesiredPeer): boolean {
+  const isKeyed = live.hasPresharedKey ?? desired.hasPresharedKey;
+  return isKeyed === desired.hasPresharedKey && sameNetworks(live.addresses, desired.networks);
 }
 
 function sameNetworks(a: readonly string[], b: readonly string[]): boolean {

@@ -6,6 +6,7 @@ import { Providers, type Server, ServerHealthRepository, Servers, type WireGuard
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository, type DesiredRow } from './desired-peers.repository.js';
+import { KnownKeysRepository } from './known-keys.repository.js';
 import { PeersMetrics } from './peers.metrics.js';
 import { type Difference, difference, isShort, isTooMuch } from './reconciliation.rules.js';
 import { Traffic } from './traffic.service.js';
@@ -47,6 +48,7 @@ export class Reconciliation {
     private readonly health: ServerHealthRepository,
     private readonly desired: DesiredPeersRepository,
     private readonly applying: Applying,
+    private readonly knownKeys: KnownKeysRepository,
     private readonly traffic: Traffic,
     private readonly access: Access,
     private readonly metrics: PeersMetrics,
@@ -122,12 +124,16 @@ export class Reconciliation {
 
     const isEmptied = !force && serverChooses && isShort(found.missing.length, desired.length);
     const isStrange = !force && identity.isAnother && found.missing.length + leaving.length > 0;
-    const strangers = server.adopted && !isStrange ? this.settled(server, provider, found) : [];
+    const { back, strangers: unknown } = await this.recognise(found.strangers);
+    const settled = this.settled(server, provider, unknown);
+    const strangers = server.adopted && !isStrange ? settled : [];
     const toRemove = [...found.toRemove, ...strangers];
     const removals = toRemove.length + found.toSuspend.length;
     const isTooMany = !force && isTooMuch(removals, live.length);
     lease.assertHeld();
     const refusals: DomainError[] = [];
+    const returned = isStrange ? [] : back;
+    refusals.push(...(await refusalsOf(() => this.removeReturned(server, provider, returned))));
     if (found.toSuspend.length > 0 && !isTooMany) {
       const shut = found.toSuspend.map(({ desired: { publicKey, remoteId } }) => ({ publicKey, remoteId }));
       refusals.push(...(await refusalsOf(() => provider.suspend(shut))));
@@ -150,6 +156,7 @@ export class Reconciliation {
       };
       refusals.push(...(await refusalsOf(leave)));
     }
+    await this.noteStrangers(server, settled, isTooMany || isStrange || refusals.length > 0);
     lease.assertHeld();
     for (const { desired: row, live: peer } of found.toFollow) await this.desired.followAddresses(server.id, row, peer);
     const remakes = isStrange || isEmptied ? 'none' : force ? 'all' : 'few';
@@ -177,11 +184,11 @@ export class Reconciliation {
 
     const report = {
       serverId: server.id,
-      live: live.length + put - (isTooMany || isStrange ? 0 : toRemove.length),
+      live: live.length + put - returned.length - (isTooMany || isStrange ? 0 : toRemove.length),
       put,
       suspended: isTooMany ? 0 : found.toSuspend.length,
-      removed: isTooMany || isStrange ? 0 : toRemove.length,
-      strangers: found.strangers.length - strangers.length,
+      removed: returned.length + (isTooMany || isStrange ? 0 : toRemove.length),
+      strangers: unknown.length - (isTooMany || isStrange ? 0 : strangers.length),
       held,
       isAdopted: server.adopted,
     };
@@ -216,11 +223,45 @@ export class Reconciliation {
     return { publicKey: now ?? before, before, isAnother: now !== null && before !== null && now !== before };
   }
 
+  /** Tells peers that were ours, and have left, from strangers: a host that was restored with an old list has them again. */
+  private async recognise(
+    strangers: Difference<DesiredRow>['strangers'],
+  ): Promise<{ readonly back: Difference['strangers']; readonly strangers: Difference['strangers'] }> {
+    const { departed, ours } = await this.knownKeys.recognise(strangers.map(({ publicKey }) => publicKey));
+    return {
+      back: strangers.filter(({ publicKey }) => departed.has(publicKey)),
+      strangers: strangers.filter(({ publicKey }) => !departed.has(publicKey) && !ours.has(publicKey)),
+    };
+  }
+
+  /** Whatever the number: these have been removed before, each by its own. */
+  private async removeReturned(
+    server: Server,
+    provider: WireGuardProvider,
+    back: Difference['strangers'],
+  ): Promise<void> {
+    if (back.length === 0) return;
+    await provider.remove(back);
+    this.log.warn(
+      { serverId: server.id, peers: back.length },
+      'peers that were removed were back on a server: removed',
+    );
+  }
+
+  /** No device may have a stranger's key, for as long as it is there. */
+  private async noteStrangers(server: Server, strangers: Difference['strangers'], isHeld: boolean): Promise<void> {
+    const keys = strangers.map(({ publicKey }) => publicKey);
+    if (server.adopted && !isHeld) return this.knownKeys.forgetForeign(server.id, keys);
+    const added = await this.knownKeys.noteForeign(server.id, keys);
+    if (added > 0)
+      this.log.warn({ serverId: server.id, strangers: keys.length, added }, 'a server has peers that are not ours');
+  }
+
   /** Strangers that may go. A server that makes its own keys holds a new peer before its row is written: such a one is given time. */
   private settled(
     server: Server,
     provider: WireGuardProvider,
-    { strangers }: Difference<DesiredRow>,
+    strangers: Difference<DesiredRow>['strangers'],
   ): Difference<DesiredRow>['strangers'] {
     if (provider.chooses !== 'everything') return strangers;
     const now = this.clock.now().getTime();

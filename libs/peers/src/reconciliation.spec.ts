@@ -10,8 +10,10 @@ import {
   type HostCommand,
   HostProvider,
   type HostShell,
+  Diagnosis,
   Providers,
   ServerHealthRepository,
+  Servers,
 } from '#wireguard';
 import { FakeWgHost } from '../../../test/fakes/wg-host.js';
 import { Dice } from '../../../test/support/dice.js';
@@ -75,6 +77,7 @@ afterAll(() => open.close());
 beforeEach(async () => {
   host = new FaultyHost();
   const data = open.rooms.get(DataSource);
+  await data.query('DELETE FROM vpn_foreign_keys; DELETE FROM vpn_departed_keys');
   await data.query(
     'DELETE FROM vpn_peers; DELETE FROM vpn_peer_leftovers; DELETE FROM vpn_server_health; DELETE FROM vpn_traffic_days',
   );
@@ -268,6 +271,82 @@ describe('a server that we apply to', () => {
     } finally {
       broken.mockRestore();
     }
+  });
+
+  it('loses a preshared key on its host, and gets it back by the sweep (C10)', async () => {
+    await open.rooms.get(DataSource).query('UPDATE vpn_servers SET preshared_keys = true');
+    try {
+      const { peer } = await create(await subscriber());
+      const live = host.wg.peers.get(peer.publicKey);
+      if (live === undefined) throw new Error('This peer is not on its server');
+      const { presharedKey } = live;
+      live.presharedKey = `${'A'.repeat(43)}=`;
+      expect((await sweep())?.put).toBe(1);
+      expect(host.wg.peers.get(peer.publicKey)?.presharedKey).toBe(presharedKey);
+      expect((await sweep())?.put).toBe(0);
+    } finally {
+      await open.rooms.get(DataSource).query('UPDATE vpn_servers SET preshared_keys = false');
+    }
+  });
+
+  it('that is restored with an old list has what was deleted removed again, adopted or not (C6)', async () => {
+    const by = await subscriber();
+    const [gone, kept] = [(await create(by)).peer, (await create(by)).peer];
+    const stranger = generateKeyPair().publicKey;
+    const old = new Map(host.wg.peers);
+    await peers.delete(by, gone.id);
+    await applying.applyAll();
+    host.wg.peers.clear();
+    for (const [key, peer] of old) host.wg.peers.set(key, peer);
+    host.wg.give(stranger, ['10.8.3.200/32']);
+    expect(await sweep()).toMatchObject({ removed: 1, strangers: 1 });
+    expect(keysOnHost()).toEqual([kept.publicKey, stranger].sort());
+    const findings = await open.rooms.get(Diagnosis).examine(await open.rooms.get(Servers).get(FIRST));
+    expect(findings.find(({ about }) => about === 'strangers')?.says).toContain('1 peer');
+  });
+
+  it('keeps a peer that was deleted and added again with the same key (C6)', async () => {
+    const by = await subscriber();
+    const { publicKey } = generateKeyPair();
+    const first = await peers.create(by, by.user.id, { ...NOTHING, publicKey });
+    await peers.delete(by, first.peer.id);
+    await applying.applyAll();
+    await peers.create(by, by.user.id, { ...NOTHING, publicKey });
+    expect(await sweep()).toMatchObject({ removed: 0 });
+    expect(keysOnHost()).toEqual([publicKey]);
+  });
+
+  it("gives nobody the key of an operator's own peer, nor its own (F12, C2)", async () => {
+    const by = await subscriber();
+    const { peer } = await create(by);
+    const stranger = generateKeyPair().publicKey;
+    host.wg.give(stranger, ['10.8.3.200/32']);
+    await sweep();
+    const { publicKey: own } = await open.rooms.get(Servers).get(FIRST);
+    const refused = { code: 'public_key_taken' };
+    for (const publicKey of [stranger, own]) {
+      await expect(peers.create(by, by.user.id, { ...NOTHING, publicKey })).rejects.toMatchObject(refused);
+      await expect(peers.rotate(by, peer.id, publicKey)).rejects.toMatchObject(refused);
+      await expect(peers.correct(by, peer.id, { publicKey })).rejects.toMatchObject(refused);
+    }
+    await expect(open.rooms.get(Servers).change(SYSTEM, FIRST, { publicKey: peer.publicKey })).rejects.toMatchObject({
+      code: expect.stringMatching(/^(validation_error|server_from_settings)$/),
+    });
+    await sweep(true); // adopted: the stranger goes, and its key with it
+    expect(keysOnHost()).toEqual([peer.publicKey]);
+    await peers.create(by, by.user.id, { ...NOTHING, publicKey: stranger });
+  });
+
+  it('that is a row with the key of its server is said to be faulty, and not put for ever (C2)', async () => {
+    const { peer } = await create(await subscriber());
+    const { publicKey: own } = await open.rooms.get(Servers).get(FIRST);
+    await open.rooms
+      .get(DataSource)
+      .query('UPDATE vpn_peers SET wg_public_key = $2, applied_gen = 0 WHERE id = $1', [peer.id, own]);
+    host.wg.peers.clear();
+    await applying.applyAll();
+    expect(keysOnHost()).toEqual([]);
+    expect(await applying.applyAll()).toBe(0);
   });
 
   it('that was deleted meanwhile is nothing to worry about', async () => {

@@ -55,6 +55,20 @@ const anySubscription = fc
   });
 const anyInstant = fc.integer({ min: -120, max: 120 }).map((days) => addDays(NOW, days));
 
+describe('of equal ranks', () => {
+  const limited = (deviceLimit: number | null, trafficLimitGb: number | null, days: number): Subscription => {
+    const one = subscription({ deviceLimit, accessUntil: addDays(NOW, days) });
+    return { ...one, tariff: { ...one.tariff, trafficLimitGb } };
+  };
+
+  it('the one that grants more sets the limits, though it ends before (F6)', () => {
+    const [basic, pro] = [limited(1, null, 365), limited(5, null, 30)];
+    expect(shownSubscription([basic, pro], NOW)).toBe(pro);
+    expect(shownSubscription([pro, limited(null, 10, 10)], NOW)?.tariff.deviceLimit).toBeNull();
+    expect(entitlementOf([limited(5, 100, 365), limited(5, null, 30)], NOW)?.trafficLimitGb).toBeNull();
+  });
+});
+
 describe('access', () => {
   it.each(SUBSCRIPTION_STATES.map((state) => [state, GRANTING.includes(state)] as const))(
     'in state %s: %p',

@@ -31,7 +31,7 @@ export function grantsAccess({ state, startedAt, accessUntil }: Standing, at: Da
 
 /**
  * What a user is entitled to at an instant: access for as long as any subscription grants it, with the limits of the one of the
- * highest rank (of equals, the one that lasts longest). Null = no access.
+ * highest rank (of equals, the one that grants more devices, then more traffic, then lasts longest). Null = no access.
  */
 export function entitlementOf(subscriptions: readonly Subscription[], at: Date): Entitlement | null {
   const best = shownSubscription(subscriptions, at);
@@ -65,13 +65,17 @@ export function periodAt(subscription: Subscription, at: Date): Period {
 }
 
 /**
- * The one subscription a user is shown: it grants access now, has the highest rank, ends last. When none grants access, the one
+ * The one subscription a user is shown: it grants access now, has the highest rank, grants the most, ends last. When none grants access, the one
  * that ended last; null when there never was one.
  */
 export function shownSubscription(subscriptions: readonly Subscription[], at: Date): Subscription | null {
   const granting = subscriptions.filter((subscription) => grantsAccess(subscription, at));
   const byPreference = (left: Subscription, right: Subscription): number =>
-    right.tariff.rank - left.tariff.rank || compareEnds(right, left) || right.id - left.id;
+    right.tariff.rank - left.tariff.rank ||
+    compareLimits(right.tariff.deviceLimit, left.tariff.deviceLimit) ||
+    compareLimits(right.tariff.trafficLimitGb, left.tariff.trafficLimitGb) ||
+    compareEnds(right, left) ||
+    right.id - left.id;
   const [best] = granting.toSorted(byPreference);
   if (best !== undefined) return best;
   const [last] = subscriptions.toSorted((left, right) => compareEnds(right, left) || right.id - left.id);
@@ -173,6 +177,12 @@ function endWithout(
   if (period.endedAt === null) return new Date(Math.max(period.startedAt.getTime(), at.getTime()));
   if (end === null) return null;
   return new Date(end.getTime() - timeAhead(period, at));
+}
+
+/** Orders by what a limit grants, none being the most of all. */
+function compareLimits(left: number | null, right: number | null): number {
+  const [a, b] = [left ?? Number.POSITIVE_INFINITY, right ?? Number.POSITIVE_INFINITY];
+  return a === b ? 0 : a - b;
 }
 
 /** Orders by end, no end being the latest of all. */

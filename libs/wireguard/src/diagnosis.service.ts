@@ -16,11 +16,12 @@ import { isKey } from './keys.js';
 import { areAllIpv6, parseSubnet, parseSubnet6 } from './networks.js';
 import { Providers } from './providers.service.js';
 import { type Server } from './server.js';
+import { ServerHealthRepository } from './server-health.repository.js';
 import { type WireGuardProvider } from './wireguard.provider.js';
 
 /** What came of looking at one side of a server. */
 export interface Finding {
-  readonly about: 'settings' | 'connection' | 'interface' | 'public key' | 'addresses';
+  readonly about: 'settings' | 'connection' | 'interface' | 'public key' | 'addresses' | 'strangers';
   readonly isWell: boolean;
   /** One line for an operator, without any secret. */
   readonly says: string;
@@ -37,12 +38,13 @@ export class Diagnosis {
     private readonly settings: Settings,
     private readonly providers: Providers,
     private readonly addresses: AddressesRepository,
+    private readonly health: ServerHealthRepository,
   ) {}
 
   async examine(server: Server): Promise<readonly Finding[]> {
     const faults = faultsOf(server, this.settings.environment === 'production');
     const settings = finding('settings', faults.length === 0, faults.join('; ') || 'make sense');
-    return [settings, ...(await this.connection(server)), await this.pool(server)];
+    return [settings, ...(await this.connection(server)), await this.pool(server), ...(await this.strangers(server))];
   }
 
   private async connection(server: Server): Promise<readonly Finding[]> {
@@ -66,6 +68,14 @@ export class Diagnosis {
         ...(provider !== null && isOfWg ? await hostInterface(provider, false) : []),
       ];
     }
+  }
+
+  /** As of the last sweep. They may be an operator's own, so they are no problem by themselves. */
+  private async strangers({ id }: Server): Promise<readonly Finding[]> {
+    const strangers = (await this.health.find(id))?.strangers ?? 0;
+    if (strangers === 0) return [];
+    const peers = strangers === 1 ? '1 peer' : `${strangers} peers`;
+    return [finding('strangers', true, `${peers} that no device has; "servers sync --force" removes such`)];
   }
 
   private async pool({ id, provider }: Server): Promise<Finding> {

@@ -109,11 +109,18 @@ export class FirstServer {
       if (server.subnet !== existing?.subnet) await this.addresses.fill(server);
       // Asked last: whoever took an address of the old subnet meanwhile has been waited for by now.
       assertResolves(server);
+      await this.assertOwnKey(existing, server);
       if (existing !== null) await this.assertPeersStay(existing, server, confirmed);
       if (reach.columns.sealedAccess !== undefined) await this.health.retry(server.id);
       await this.record(existing, server, reach);
       return true;
     });
+  }
+
+  /** A server drops a peer with its own key without a word. */
+  private async assertOwnKey(before: Server | null, { publicKey }: Server): Promise<void> {
+    if (publicKey === before?.publicKey || !(await this.repository.hasPeerWithKey(publicKey))) return;
+    throw new SettingsError(['WG_SERVER_PUBLIC_KEY: a device has this key']);
   }
 
   private async assertPeersStay(before: Server, after: Server, confirmed: boolean): Promise<void> {

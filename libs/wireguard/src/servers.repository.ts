@@ -200,6 +200,14 @@ export class ServersRepository {
     return row.free > (isAmple ? row.others : 0);
   }
 
+  /** Whether a peer has this key, on any server. */
+  async hasPeerWithKey(publicKey: string): Promise<boolean> {
+    const rows: unknown[] = await this.uow.manager.query('SELECT 1 FROM vpn_peers WHERE wg_public_key = $1', [
+      publicKey,
+    ]);
+    return rows.length > 0;
+  }
+
   /** Whether any peer there has an IPv6 address, suspended ones too. */
   async hasIpv6Peers(id: number): Promise<boolean> {
     const rows: unknown[] = await this.uow.manager.query(

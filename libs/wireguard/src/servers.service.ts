@@ -115,6 +115,7 @@ export class Servers {
       const known = await this.accessOf(id);
       if (access !== undefined) this.assertAllowed(access);
       assertFits(after, access ?? known);
+      if (columns.publicKey !== undefined) await this.requireOwnKey(columns.publicKey);
       if (['dns', 'subnet6', 'provider'].some((field) => field in columns)) assertResolves(after);
       await this.repository.update(id, { ...columns, ...this.sealed(access, known) });
       await this.health.retry(id);
@@ -193,6 +194,12 @@ export class Servers {
     return sealed === null ? null : this.box.open(sealed);
   }
 
+  /** @throws DomainError validation_error when a device has this key: a server drops a peer with its own key without a word */
+  private async requireOwnKey(publicKey: string): Promise<void> {
+    if (await this.repository.hasPeerWithKey(publicKey))
+      throw invalidField(['body', 'public_key'], 'a device has this key', 'value_error.public_key');
+  }
+
   private record(
     by: Actor,
     action: AuditRecord['action'],
@@ -205,6 +212,7 @@ export class Servers {
   private async insert(by: Actor, { access, ...draft }: ServerDraft): Promise<ServerOverview> {
     if (access !== null) this.assertAllowed(access);
     assertFits(draft, access);
+    await this.requireOwnKey(draft.publicKey);
     assertResolves(draft);
     const sealedAccess = access === null ? null : this.seal(access);
     const id = await this.repository.insert({ ...draft, adopted: false, sealedAccess });

@@ -24,6 +24,7 @@ describe('a dump', () => {
       {
         publicKey: KEY,
         allowedIps: ['10.8.0.2/32', 'fd00::7/128'],
+        hasPresharedKey: false,
         lastHandshakeAt: new Date('2026-11-22T19:04:03Z'),
         receivedBytes: 148,
         sentBytes: 92,
@@ -36,8 +37,8 @@ describe('a dump', () => {
     ['the networks of a whole site', 3, '192.168.0.0/16,::/0', { allowedIps: ['192.168.0.0/16', '::/0'] }],
     ['an address in another form', 3, 'FD00:0::7/128', { allowedIps: ['fd00::7/128'] }],
     ['no handshake yet', 4, '0', { lastHandshakeAt: null }],
-    ['a preshared key', 1, generateKeyPair().publicKey, { publicKey: KEY }],
-    ['a hidden preshared key', 1, '(hidden)', { publicKey: KEY }],
+    ['a preshared key', 1, generateKeyPair().publicKey, { hasPresharedKey: true }],
+    ['a hidden preshared key', 1, '(hidden)', { hasPresharedKey: true }],
     ['an IPv6 endpoint', 2, '[fe80::1%eth0]:51820', { publicKey: KEY }],
     ['no endpoint', 2, '(none)', { publicKey: KEY }],
     ['a keepalive', 7, '25', { publicKey: KEY }],

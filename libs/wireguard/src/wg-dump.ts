@@ -7,6 +7,8 @@ export interface DumpedPeer {
   readonly publicKey: string;
   /** Its networks there, written as we write them, so that texts can be compared. */
   readonly allowedIps: readonly string[];
+  /** Never which: the key itself is dropped unread. */
+  readonly hasPresharedKey: boolean;
   readonly lastHandshakeAt: Date | null;
   readonly receivedBytes: number;
   readonly sentBytes: number;
@@ -85,7 +87,7 @@ function parsePeer(fields: readonly string[]): DumpedPeer {
   }
   const seconds = Number(handshake);
   const lastHandshakeAt = seconds === 0 ? null : new Date(seconds * 1000);
-  return { publicKey, allowedIps, lastHandshakeAt, receivedBytes, sentBytes };
+  return { publicKey, allowedIps, hasPresharedKey: preshared !== NONE, lastHandshakeAt, receivedBytes, sentBytes };
 }
 
 function isSecret(field: string): boolean {

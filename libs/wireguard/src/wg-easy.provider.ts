@@ -153,6 +153,7 @@ export class WgEasyProvider implements WireGuardProvider {
       isOurs: this.isOurs(client),
       peerId: this.peerIdOf(client),
       remoteId: client.id,
+      hasPresharedKey: null,
       lastHandshakeAt: client.lastHandshakeAt,
       receivedBytes: client.receivedBytes,
       sentBytes: client.sentBytes,

@@ -44,6 +44,8 @@ export interface LivePeer {
   /** The row it was made for, where the server keeps such a note. */
   readonly peerId: number | null;
   readonly remoteId: string | null;
+  /** Whether it has a preshared key there, never which; null where the server does not tell. */
+  readonly hasPresharedKey: boolean | null;
   readonly lastHandshakeAt: Date | null;
   /** Bytes since the server last began to count. */
   readonly receivedBytes: number;

@@ -167,6 +167,7 @@ export class VpnPeersController {
       'traffic_exhausted',
       'no_server_available',
       'address_pool_exhausted',
+      'public_key_taken',
       'remote_client_failed',
     ],
   })
@@ -174,12 +175,25 @@ export class VpnPeersController {
     return VpnPeerOut.from(await this.peers.move(caller, id, MoveIn.toPlacement(body)));
   }
 
+  @Post(':id/activate')
+  @Operation({
+    access: 'user',
+    summary: 'Let a device in',
+    description:
+      'Where the plan lets in fewer devices than there are (`suspended`, `device_limit`), this one takes the place of the one that was used longest ago.',
+    answer: VpnPeerOut,
+    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted'],
+  })
+  async activatePeer(@Caller() caller: Principal, @PathId() id: number): Promise<VpnPeerOut> {
+    return VpnPeerOut.from(await this.peers.letIn(caller, id));
+  }
+
   @Get(':id/config')
   @Operation({
     access: 'user',
     summary: 'The config of a device',
     answer: PeerConfigOut,
-    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted', 'peer_key_unreadable'],
+    errors: [...OF_ONE, 'no_active_subscription', 'traffic_exhausted', 'device_limit_reached', 'peer_key_unreadable'],
   })
   async getPeerConfig(@Caller() caller: Principal, @PathId() id: number): Promise<PeerConfigOut> {
     return { wg_quick: await this.configs.of(caller, id) };
@@ -195,6 +209,7 @@ export class VpnPeersController {
       ...OF_ONE,
       'no_active_subscription',
       'traffic_exhausted',
+      'device_limit_reached',
       'peer_key_unreadable',
       'private_key_not_held',
       'config_too_long_for_qr',
