@@ -10,6 +10,8 @@ import { Leases1795800000000 } from './1795800000000-leases.migration.js';
 import { Counters1795830000000 } from './1795830000000-counters.migration.js';
 import { FleetMemory1795830100000 } from './1795830100000-fleet-memory.migration.js';
 import { NextPeriod1795830200000 } from './1795830200000-next-period.migration.js';
+import { ServerLoads1795830300000 } from './1795830300000-server-loads.migration.js';
+import { DepartedFrom1795830400000 } from './1795830400000-departed-from.migration.js';
 import { ServerIdentity1795850000000 } from './1795850000000-server-identity.migration.js';
 import { ApplePayments1795860000000 } from './1795860000000-apple-payments.migration.js';
 import { Acknowledgement1795870000000 } from './1795870000000-acknowledgement.migration.js';
@@ -34,6 +36,8 @@ export const MIGRATIONS: readonly Migration[] = [
   Counters1795830000000,
   FleetMemory1795830100000,
   NextPeriod1795830200000,
+  ServerLoads1795830300000,
+  DepartedFrom1795830400000,
   ServerIdentity1795850000000,
   ApplePayments1795860000000,
   Acknowledgement1795870000000,

@@ -24,8 +24,11 @@ export class FakeWgHost implements HostShell {
   readonly peers = new Map<string, Peer>();
   /** The private keys that were made here. */
   readonly generated: string[] = [];
-  /** How it answers: as it does, with what a shell says of a host that is not reached, or not before `recover`. */
-  mood: 'well' | 'down' | 'hanging' = 'well';
+  /**
+   * How it answers: as it does; with what a shell says of a host that is not reached; not before `recover`; or like a host that does
+   * what it is told and whose answer is lost.
+   */
+  mood: 'well' | 'down' | 'hanging' | 'unheard' = 'well';
   private readonly hung: ((error: Error) => void)[] = [];
   /** What the next dump answers instead of the truth. */
   lie: string | undefined;
@@ -42,6 +45,11 @@ export class FakeWgHost implements HostShell {
     if (this.mood === 'down') return Promise.reject(unavailable('network'));
     if (this.mood === 'hanging') return new Promise((_, reject) => this.hung.push(reject));
     this.commands.push(command);
+    if (this.mood === 'unheard') return this.obey(command).then(() => Promise.reject(unavailable('timeout')));
+    return this.obey(command);
+  }
+
+  private obey(command: HostCommand): Promise<string> {
     const line = command.words.join(' ');
     const folder = `/sys/class/net/${this.interfaceName}`;
     if (line === `ls ${folder}`) return Promise.resolve('flags\ntun_flags\nuevent\n');

@@ -53,6 +53,7 @@ export class Jobs implements OnApplicationBootstrap, OnModuleDestroy {
       { name: 'sweep-servers', everySeconds: 5, run: () => reconciliation.sweepDue() },
       { name: 'enforce-access', everySeconds: MINUTE, isExclusive: true, run: () => enforcement.run() },
       { name: 'forget-peers', everySeconds: HOUR, isExclusive: true, run: () => retention.forgetSuspended() },
+      { name: 'add-up-loads', everySeconds: MINUTE, isExclusive: true, run: () => retention.addUpLoads() },
       { name: 'forget-sessions', everySeconds: HOUR, isExclusive: true, run: () => accounts.forgetEndedSessions() },
       { name: 'forget-answers', everySeconds: HOUR, isExclusive: true, run: () => idempotency.forgetOld() },
       // Once a day would do, but no process has to live that long.

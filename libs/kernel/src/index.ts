@@ -11,3 +11,4 @@ export * from './paging.js';
 export * from './randomness.js';
 export * from './text.js';
 export * from './thrown.js';
+export * from './turns.js';

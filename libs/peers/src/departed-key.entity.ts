@@ -7,6 +7,10 @@ export class DepartedKeyEntity {
   @PrimaryColumn('varchar', { name: 'public_key', length: 44, primaryKeyConstraintName: 'vpn_departed_keys_pkey' })
   publicKey: string;
 
+  /** The server it left; perhaps one that is gone. */
+  @PrimaryColumn('integer', { name: 'server_id', primaryKeyConstraintName: 'vpn_departed_keys_pkey' })
+  serverId: number;
+
   @Column('timestamptz', { name: 'left_at' })
   leftAt: Date;
 }

@@ -107,20 +107,12 @@ export class DesiredPeersRepository {
    * that form.
    */
   async unapplied(serverId: number, limit: number): Promise<readonly DesiredRow[]> {
-    const text = `SELECT ${COLUMNS} FROM vpn_peers WHERE server_id = $1 AND applied_gen <> desired_gen AND fault IS NULL
-      ORDER BY id LIMIT $2`;
-    return (await this.query(text, [serverId, limit])).map(toDesired);
+    return (await this.query(UNAPPLIED, [serverId, limit])).map(toDesired);
   }
 
   /** Servers that we apply to and that have something to be told. */
   async serversWithWork(): Promise<readonly number[]> {
-    const rows = await this.uow.manager.query<{ id: number }[]>(
-      `SELECT s.id FROM vpn_servers s
-       WHERE s.applies AND s.status <> 'disabled' AND (
-         EXISTS (SELECT 1 FROM vpn_peers p WHERE p.server_id = s.id AND p.applied_gen <> p.desired_gen AND p.fault IS NULL)
-         OR EXISTS (SELECT 1 FROM vpn_peer_leftovers l WHERE l.server_id = s.id))
-       ORDER BY s.id`,
-    );
+    const rows = await this.uow.manager.query<{ id: number }[]>(WORK);
     return rows.map(({ id }) => id);
   }
 
@@ -172,11 +164,7 @@ export class DesiredPeersRepository {
 
   /** Where an operator applies the export, wanted is as good as there; so it is on a server that we have stopped applying to. */
   async settleWhereNobodyApplies(): Promise<void> {
-    await this.uow.manager.query(
-      `UPDATE vpn_peers p SET applied_gen = p.desired_gen,
-         status = CASE WHEN p.status = 'pending' THEN 'active' ELSE p.status END
-       FROM vpn_servers s WHERE s.id = p.server_id AND NOT s.applies AND p.applied_gen <> p.desired_gen`,
-    );
+    await this.uow.manager.query(SETTLE, [SETTLED_AT_ONCE]);
     const rest = addSeconds(this.clock.now(), COOL_DOWN_SECONDS);
     await this.uow.manager.query(
       `WITH gone AS (
@@ -236,10 +224,10 @@ export class DesiredPeersRepository {
   async forgetLeftovers(ids: readonly number[]): Promise<readonly string[]> {
     if (ids.length === 0) return [];
     const rows = await this.uow.manager.query<{ address: string | null }[]>(
-      `WITH gone AS (DELETE FROM vpn_peer_leftovers WHERE id = ANY($1) RETURNING public_key, host(address) AS address
+      `WITH gone AS (DELETE FROM vpn_peer_leftovers WHERE id = ANY($1) RETURNING public_key, server_id, host(address) AS address
        ), remembered AS (
-         INSERT INTO vpn_departed_keys (public_key, left_at) SELECT DISTINCT public_key, $2::timestamptz FROM gone ORDER BY 1
-         ON CONFLICT (public_key) DO UPDATE SET left_at = EXCLUDED.left_at
+         INSERT INTO vpn_departed_keys (public_key, server_id, left_at) SELECT DISTINCT public_key, server_id, $2::timestamptz FROM gone ORDER BY 1, 2
+         ON CONFLICT (public_key, server_id) DO UPDATE SET left_at = EXCLUDED.left_at
        )
        SELECT address FROM gone`,
       [ids, this.clock.now()],
@@ -370,6 +358,37 @@ export class DesiredPeersRepository {
     return this.uow.manager.query<Row[]>(text, [...values]);
   }
 }
+
+/**
+ * Both are asked every second. The planner takes `applied_gen <> desired_gen` for true of nearly every row, whatever the truth, and
+ * would read the whole table for the first one. In the order of the partial index, which holds those rows only, and with a limit,
+ * it is a look into that index. A range of servers, because one server alone would leave the order to the primary key.
+ */
+export const WORK = `
+  SELECT s.id FROM vpn_servers s
+  LEFT JOIN LATERAL (
+    SELECT p.server_id FROM vpn_peers p
+    WHERE p.server_id BETWEEN s.id AND s.id AND p.applied_gen <> p.desired_gen AND p.fault IS NULL
+    ORDER BY p.server_id, p.id LIMIT 1) AS work ON true
+  WHERE s.applies AND s.status <> 'disabled'
+    AND (work.server_id IS NOT NULL OR EXISTS (SELECT 1 FROM vpn_peer_leftovers l WHERE l.server_id = s.id))
+  ORDER BY s.id`;
+
+export const UNAPPLIED = `
+  SELECT ${COLUMNS} FROM vpn_peers
+  WHERE server_id BETWEEN $1 AND $1 AND applied_gen <> desired_gen AND fault IS NULL
+  ORDER BY server_id, id LIMIT $2`;
+
+const SETTLED_AT_ONCE = 1000;
+export const SETTLE = `
+  UPDATE vpn_peers p SET applied_gen = p.desired_gen,
+    status = CASE WHEN p.status = 'pending' THEN 'active' ELSE p.status END
+  WHERE p.id = ANY(ARRAY(
+    SELECT work.id FROM vpn_servers s CROSS JOIN LATERAL (
+      SELECT q.id FROM vpn_peers q WHERE q.server_id BETWEEN s.id AND s.id AND q.applied_gen <> q.desired_gen
+      ORDER BY q.server_id, q.id LIMIT $1) AS work
+    WHERE NOT s.applies))
+    AND p.applied_gen <> p.desired_gen`;
 
 /** How long a moved peer may need to arrive before it leaves, in milliseconds. */
 const MOVE_MS = 30_000;

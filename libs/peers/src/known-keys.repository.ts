@@ -10,7 +10,7 @@ const BATCH = 5000;
 
 /** Of the keys of no row that were seen on a server. */
 export interface RecognisedKeys {
-  /** Were ours, and have left: no peer has them, or only a suspended one. */
+  /** Were ours, and have left: this server, or another and no peer that is let in has them. */
   readonly departed: ReadonlySet<string>;
   /** Have a peer, on another server or on this one since it was read. */
   readonly ours: ReadonlySet<string>;
@@ -37,20 +37,24 @@ export class KnownKeysRepository {
     if (row?.taken === true) throw new DomainError('public_key_taken');
   }
 
-  async recognise(publicKeys: readonly string[]): Promise<RecognisedKeys> {
+  async recognise(serverId: number, publicKeys: readonly string[]): Promise<RecognisedKeys> {
     if (publicKeys.length === 0) return { departed: new Set(), ours: new Set() };
-    const rows = await this.uow.manager.query<{ key: string; departed: boolean; wanted: boolean | null }[]>(
-      `SELECT seen.key, d.public_key IS NOT NULL AS departed, p.status <> 'suspended' AS wanted
+    const rows = await this.uow.manager.query<{ key: string; departed: boolean; has_peer: boolean }[]>(
+      `SELECT seen.key, p.id IS NOT NULL AS has_peer,
+         CASE WHEN p.id IS NULL OR p.status = 'suspended'
+           THEN EXISTS (SELECT 1 FROM vpn_departed_keys d WHERE d.public_key = seen.key)
+           ELSE p.server_id <> $2
+             AND EXISTS (SELECT 1 FROM vpn_departed_keys d WHERE d.public_key = seen.key AND d.server_id = $2)
+             AND NOT EXISTS (SELECT 1 FROM vpn_peer_leftovers l WHERE l.public_key = seen.key AND l.server_id = $2)
+         END AS departed
        FROM unnest($1::text[]) AS seen (key)
-       LEFT JOIN vpn_departed_keys d ON d.public_key = seen.key
-       LEFT JOIN vpn_peers p ON p.wg_public_key = seen.key
-       WHERE d.public_key IS NOT NULL OR p.id IS NOT NULL`,
-      [publicKeys],
+       LEFT JOIN vpn_peers p ON p.wg_public_key = seen.key`,
+      [publicKeys, serverId],
     );
     const keysOf = (those: typeof rows): ReadonlySet<string> => new Set(those.map(({ key }) => key));
     return {
-      departed: keysOf(rows.filter(({ departed, wanted }) => departed && wanted !== true)),
-      ours: keysOf(rows.filter(({ wanted }) => wanted !== null)),
+      departed: keysOf(rows.filter(({ departed }) => departed)),
+      ours: keysOf(rows.filter((row) => row.has_peer)),
     };
   }
 
@@ -88,13 +92,23 @@ export class KnownKeysRepository {
     ]);
   }
 
+  /** Adds up what statements have noted of the peers of each server. */
+  async addUpLoads(): Promise<void> {
+    await this.uow.manager.query(
+      `WITH notes AS (DELETE FROM vpn_server_loads RETURNING server_id, peers)
+       INSERT INTO vpn_server_loads (server_id, peers)
+       SELECT server_id, sum(peers) FROM notes JOIN vpn_servers s ON s.id = server_id
+       GROUP BY server_id HAVING sum(peers) <> 0`,
+    );
+  }
+
   /** Forgets what has been gone for long, so many rows at most; answers how many those were. */
   async forgetOld(limit: number): Promise<number> {
     const now = this.clock.now();
     const rows = await this.uow.manager.query<{ total: number }[]>(
       `WITH departed AS (
-         DELETE FROM vpn_departed_keys WHERE public_key IN (
-           SELECT public_key FROM vpn_departed_keys WHERE left_at < $1 ORDER BY left_at LIMIT $3)
+         DELETE FROM vpn_departed_keys WHERE (public_key, server_id) IN (
+           SELECT public_key, server_id FROM vpn_departed_keys WHERE left_at < $1 ORDER BY left_at LIMIT $3)
          RETURNING 1
        ), foreigners AS (
          DELETE FROM vpn_foreign_keys WHERE (server_id, public_key) IN (

@@ -23,6 +23,7 @@ import { Peers } from './peers.service.js';
 import { Reconciliation } from './reconciliation.service.js';
 import { Retention } from './retention.service.js';
 import { ServerExport } from './server-export.service.js';
+import { ServerLoadEntity } from './server-load.entity.js';
 import { TrafficPeriodEntity } from './traffic-period.entity.js';
 import { TrafficRepository } from './traffic.repository.js';
 import { Traffic } from './traffic.service.js';
@@ -36,6 +37,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
       PeerLeftoverEntity,
       DepartedKeyEntity,
       ForeignKeyEntity,
+      ServerLoadEntity,
       TrafficDayEntity,
       TrafficPeriodEntity,
     ]),

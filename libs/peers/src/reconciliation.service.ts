@@ -124,7 +124,7 @@ export class Reconciliation {
 
     const isEmptied = !force && serverChooses && isShort(found.missing.length, desired.length);
     const isStrange = !force && identity.isAnother && found.missing.length + leaving.length > 0;
-    const { back, strangers: unknown } = await this.recognise(found.strangers);
+    const { back, strangers: unknown } = await this.recognise(server, found.strangers);
     const settled = this.settled(server, provider, unknown);
     const strangers = server.adopted && !isStrange ? settled : [];
     const toRemove = [...found.toRemove, ...strangers];
@@ -225,9 +225,13 @@ export class Reconciliation {
 
   /** Tells peers that were ours, and have left, from strangers: a host that was restored with an old list has them again. */
   private async recognise(
+    server: Server,
     strangers: Difference<DesiredRow>['strangers'],
   ): Promise<{ readonly back: Difference['strangers']; readonly strangers: Difference['strangers'] }> {
-    const { departed, ours } = await this.knownKeys.recognise(strangers.map(({ publicKey }) => publicKey));
+    const { departed, ours } = await this.knownKeys.recognise(
+      server.id,
+      strangers.map(({ publicKey }) => publicKey),
+    );
     return {
       back: strangers.filter(({ publicKey }) => departed.has(publicKey)),
       strangers: strangers.filter(({ publicKey }) => !departed.has(publicKey) && !ours.has(publicKey)),

@@ -16,6 +16,11 @@ export class Retention {
     private readonly knownKeys: KnownKeysRepository,
   ) {}
 
+  /** Keeps short what the loads of servers are the sum of. */
+  addUpLoads(): Promise<void> {
+    return this.knownKeys.addUpLoads();
+  }
+
   /** Forgets keys that have been gone for so long that nobody will meet them again. */
   private async forgetOldKeys(): Promise<void> {
     while ((await this.knownKeys.forgetOld(BATCH)) >= BATCH);

@@ -90,9 +90,15 @@ export class HostProvider implements WireGuardProvider {
   }
 
   async list(): Promise<readonly LivePeer[]> {
-    return parseDump(await this.wg(['show', this.options.interface, 'dump'])).map(({ allowedIps, ...peer }) => ({
-      ...peer,
-      addresses: allowedIps,
+    const peers = await parseDump(await this.wg(['show', this.options.interface, 'dump']));
+    // Field by field: with 60 000 peers, a rest and a spread take a quarter of a second.
+    return peers.map((peer) => ({
+      publicKey: peer.publicKey,
+      addresses: peer.allowedIps,
+      hasPresharedKey: peer.hasPresharedKey,
+      lastHandshakeAt: peer.lastHandshakeAt,
+      receivedBytes: peer.receivedBytes,
+      sentBytes: peer.sentBytes,
       isEnabled: true, // also one whose addresses another peer took: it is there, and is told from a right one by them
       isOurs: true,
       peerId: null,

@@ -55,27 +55,26 @@ const IS_UNREACHABLE = `(s.applies AND s.status <> 'disabled' AND (COALESCE(h.fa
 /** Where the server chooses addresses, whoever else is on it takes some of them: as many as the last sweep saw in all. */
 const OTHERS_COUNT = `CASE WHEN s.provider = 'wg-easy' THEN COALESCE(h.live_peers, 0) ELSE 0 END`;
 
-/** Peers are only counted where that decides anything: with several servers to choose from, or a capacity. */
+/** How many peers a server has; kept by triggers, so that no peer is counted one by one. */
+const LOAD = '(SELECT COALESCE(sum(l.peers), 0)::int FROM vpn_server_loads l WHERE l.server_id = s.id)';
+
 const ROOMIEST = `
   WITH possible AS (
-    SELECT s.id, s.capacity, ${IS_UNREACHABLE} AS is_unreachable, ${MAX_PEERS} AS max_peers, count(*) OVER () AS choices,
-      ${OTHERS_COUNT} AS live
+    SELECT s.id, s.capacity, ${IS_UNREACHABLE} AS is_unreachable, ${MAX_PEERS} AS max_peers, ${OTHERS_COUNT} AS live
     FROM vpn_servers s
     LEFT JOIN vpn_server_health h ON h.server_id = s.id
     WHERE s.status = 'active' AND ($1::int IS NULL OR s.id = $1) AND ($2::text IS NULL OR s.region = $2)
       AND s.id <> ALL ($3::int[])
   )
   SELECT s.id FROM possible s
-  CROSS JOIN LATERAL (
-    SELECT count(*) AS peers FROM vpn_peers p
-    WHERE p.server_id = s.id AND (s.choices > 1 OR s.capacity IS NOT NULL)) AS taken
+  CROSS JOIN LATERAL (SELECT ${LOAD} AS peers) AS taken
   WHERE s.capacity IS NULL OR taken.peers < s.capacity
   ORDER BY s.is_unreachable, GREATEST(taken.peers, s.live) / s.max_peers, s.id
   LIMIT 1`;
 
 /** How many more peers may come, and how many transactions there can be that write one each. */
 const FREE_PLACES = `
-  SELECT (s.capacity - (SELECT count(*) FROM vpn_peers p WHERE p.server_id = s.id))::int AS free,
+  SELECT s.capacity - ${LOAD} AS free,
     current_setting('max_connections')::int AS others
   FROM vpn_servers s WHERE s.id = $1`;
 

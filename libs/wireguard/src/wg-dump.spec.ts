@@ -13,14 +13,14 @@ function peerWith(index: number, field: string): string {
 }
 
 describe('a dump', () => {
-  it('of an interface without peers has none', () => {
-    expect(parseDump(OWN)).toEqual([]);
-    expect(parseDump('(none)\t(none)\t0\toff\n')).toEqual([]);
-    expect(parseDump(`(hidden)\t${publicKey}\t51820\t0xca6c\n`)).toEqual([]);
+  it('of an interface without peers has none', async () => {
+    expect(await parseDump(OWN)).toEqual([]);
+    expect(await parseDump('(none)\t(none)\t0\toff\n')).toEqual([]);
+    expect(await parseDump(`(hidden)\t${publicKey}\t51820\t0xca6c\n`)).toEqual([]);
   });
 
-  it('tells of each peer its key, networks, last handshake and traffic', () => {
-    expect(parseDump(`${OWN}${PEER.join('\t')}\n`)).toEqual([
+  it('tells of each peer its key, networks, last handshake and traffic', async () => {
+    expect(await parseDump(`${OWN}${PEER.join('\t')}\n`)).toEqual([
       {
         publicKey: KEY,
         allowedIps: ['10.8.0.2/32', 'fd00::7/128'],
@@ -42,8 +42,8 @@ describe('a dump', () => {
     ['an IPv6 endpoint', 2, '[fe80::1%eth0]:51820', { publicKey: KEY }],
     ['no endpoint', 2, '(none)', { publicKey: KEY }],
     ['a keepalive', 7, '25', { publicKey: KEY }],
-  ])('may have a peer with %s', (_, index, field, expected) => {
-    expect(parseDump(peerWith(index, field))).toMatchObject([expected]);
+  ])('may have a peer with %s', async (_, index, field, expected) => {
+    expect(await parseDump(peerWith(index, field))).toMatchObject([expected]);
   });
 
   it.each([
@@ -71,25 +71,43 @@ describe('a dump', () => {
     ['a count beyond counting', peerWith(6, '9'.repeat(16))],
     ['a count in hexadecimal', peerWith(6, '0x10')],
     ['a keepalive that is none', peerWith(7, 'on')],
-  ])('with %s is refused as a whole, without quoting it', (_, text) => {
-    expect(() => parseDump(text)).toThrow(
+  ])('with %s is refused as a whole, without quoting it', async (_, text) => {
+    await expect(parseDump(text)).rejects.toThrow(
       expect.objectContaining({ code: 'server_refused', message: 'server_refused', params: { kind: 'output' } }),
     );
   });
 
-  it('with more peers than a host can have is refused before they are read', () => {
-    expect(() => parseDump(OWN + 'x\n'.repeat(100_001))).toThrow(
+  it('with more peers than a host can have is refused before they are read', async () => {
+    await expect(parseDump(OWN + 'x\n'.repeat(100_001))).rejects.toThrow(
       expect.objectContaining({ params: { kind: 'output' } }),
     );
   });
 
-  it('of 10 000 peers is read whole', () => {
+  it('of 10 000 peers is read whole', async () => {
     const lines = Array.from({ length: 10_000 }, (_, index) =>
       PEER.with(0, randomBytes(32).toString('base64'))
         .with(3, `10.8.${index >> 8}.${index & 255}/32`)
         .join('\t'),
     );
-    expect(parseDump(`${OWN}${lines.join('\n')}\n`)).toHaveLength(10_000);
+    expect(await parseDump(`${OWN}${lines.join('\n')}\n`)).toHaveLength(10_000);
+  });
+
+  it('of 60 000 peers lets others have their turn while it is read (F13)', async () => {
+    const lines = Array.from({ length: 60_000 }, (_, index) =>
+      PEER.with(0, randomBytes(32).toString('base64'))
+        .with(3, `10.${8 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}/32`)
+        .join('\t'),
+    );
+    let turns = 0;
+    let isRead = false;
+    const others = (): void => {
+      turns += 1;
+      if (!isRead) setImmediate(others);
+    };
+    setImmediate(others);
+    expect(await parseDump(`${OWN}${lines.join('\n')}\n`)).toHaveLength(60_000);
+    isRead = true;
+    expect(turns).toBeGreaterThan(3);
   });
 });
 

@@ -1,3 +1,4 @@
+import { Turns } from '#kernel';
 import { hostRefused } from './host-shell.js';
 import { isKey } from './keys.js';
 import { parseNetwork } from './networks.js';
@@ -32,7 +33,7 @@ const KEEPALIVE = /^(off|\d{1,5})$/;
  * nothing is believed. The interface's own line, which holds the server's private key, is dropped unread.
  * @throws DomainError server_refused (kind `output`), which quotes nothing of the text
  */
-export function parseDump(text: string): readonly DumpedPeer[] {
+export async function parseDump(text: string): Promise<readonly DumpedPeer[]> {
   // wg ends every line; a text that does not was cut off.
   if (!text.endsWith('\n')) throw hostRefused('output');
   const end = text.indexOf('\n');
@@ -43,8 +44,16 @@ export function parseDump(text: string): readonly DumpedPeer[] {
     .toString()
     .split('\n');
   if (lines.length > MAX_PEERS) throw hostRefused('output');
-  const peers = lines.map((line) => parsePeer(line.split('\t')));
-  if (new Set(peers.map(({ publicKey }) => publicKey)).size !== peers.length) throw hostRefused('output');
+  const peers: DumpedPeer[] = [];
+  const keys = new Set<string>();
+  const turns = new Turns();
+  for (const line of lines) {
+    const peer = parsePeer(line.split('\t'));
+    peers.push(peer);
+    keys.add(peer.publicKey);
+    if (turns.isOver()) await turns.next();
+  }
+  if (keys.size !== peers.length) throw hostRefused('output');
   return peers;
 }
 
