@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { LessThan } from 'typeorm';
-import { UnitOfWork } from '#platform';
+import { inBatches, UnitOfWork } from '#platform';
 import { SessionEntity } from './session.entity.js';
 
 export interface NewSession {
@@ -11,6 +10,9 @@ export interface NewSession {
   readonly expiresAt: Date;
 }
 
+const DELETE_ENDED = `DELETE FROM sessions WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2))`;
+
 @Injectable()
 export class SessionsRepository {
   constructor(private readonly uow: UnitOfWork) {}
@@ -19,11 +21,11 @@ export class SessionsRepository {
     await this.uow.repository(SessionEntity).insert(session);
   }
 
-  /** Deletes sessions that ran out, or were ended, before `before`; answers how many. */
-  async deleteEndedBefore(before: Date): Promise<number> {
-    const { affected } = await this.uow
-      .repository(SessionEntity)
-      .delete([{ expiresAt: LessThan(before) }, { revokedAt: LessThan(before) }]);
-    return affected ?? 0;
+  /** Deletes sessions that ran out before `before`, those that were ended earlier too; answers how many. */
+  deleteEndedBefore(before: Date): Promise<number> {
+    return inBatches(async (limit) => {
+      const [, deleted] = await this.uow.manager.query<[unknown, number]>(DELETE_ENDED, [before, limit]);
+      return deleted;
+    });
   }
 }

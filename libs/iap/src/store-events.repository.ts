@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { addDays, addSeconds, Clock, DomainError, type Listing, type Page } from '#kernel';
-import { SecretBox, UnitOfWork } from '#platform';
+import { SecretBox, inBatches, UnitOfWork } from '#platform';
 import { type StoreProvider } from '#tariffs';
 import { type StoreEnvironment } from './store.js';
 import { type StoreEvent, type StoreEventStatus } from './store-event.js';
@@ -169,12 +169,16 @@ export class StoreEventsRepository {
   }
 
   /** Forgets what is older than half a year; returns how many. */
-  async forgetOld(): Promise<number> {
-    const [, count] = await this.uow.manager.query<[unknown[], number]>(
-      `DELETE FROM store_events WHERE received_at < $1 AND status <> 'received'`,
-      [addDays(this.clock.now(), -KEPT_DAYS)],
-    );
-    return count;
+  forgetOld(): Promise<number> {
+    const before = addDays(this.clock.now(), -KEPT_DAYS);
+    return inBatches(async (limit) => {
+      const [, deleted] = await this.uow.manager.query<[unknown[], number]>(
+        `DELETE FROM store_events WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM store_events WHERE received_at < $1 AND status <> 'received' ORDER BY received_at LIMIT $2))`,
+        [before, limit],
+      );
+      return deleted;
+    });
   }
 
   /** How many wait, how many were given up, and for how long the oldest has waited (seconds). */

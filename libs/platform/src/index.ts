@@ -28,6 +28,7 @@ export { DatabaseHealth } from './database/database-health.js';
 export { isDatabaseUnavailable, isOutcomeUnknown } from './database/database-faults.js';
 export { acquireEmbeddedPostgres, type EmbeddedPostgres } from './database/embedded-postgres.js';
 export { type Lease, LeaseLostError, Leases } from './database/leases.service.js';
+export { inBatches } from './database/in-batches.js';
 export { migrate } from './database/migrate.js';
 export { openDatabase, type OpenDatabase } from './database/open-database.js';
 export { Patience } from './database/patience.js';

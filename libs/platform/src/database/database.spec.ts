@@ -7,6 +7,7 @@ import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../.
 import { until } from '../../../../test/support/until.js';
 import { CONSTRAINTS, refusing } from './constraints.js';
 import { isDatabaseUnavailable } from './database-faults.js';
+import { inBatches } from './in-batches.js';
 import { migrate } from './migrate.js';
 import { UnitOfWork } from './unit-of-work.js';
 
@@ -200,6 +201,18 @@ describe('the unit of work', () => {
     await expect(refusing(again)).rejects.toMatchObject({ code: 'tariff_already_exists' });
     await write('twice');
     await expect(refusing(() => write('twice'))).rejects.toThrow('duplicate key');
+  });
+
+  it('deletes what has piled up some rows at a time, down to the last (F10)', async () => {
+    let left = 25;
+    const sizes: number[] = [];
+    const deleted = await inBatches((limit) => {
+      const some = Math.min(limit, left);
+      left -= some;
+      sizes.push(some);
+      return Promise.resolve(some);
+    }, 10);
+    expect([deleted, sizes]).toEqual([25, [10, 10, 5]]);
   });
 
   it('knows what each constraint of the schema means (A1)', async () => {

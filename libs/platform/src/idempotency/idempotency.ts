@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { LessThan } from 'typeorm';
 import { addDays, Clock, DomainError } from '#kernel';
 import { ContextSlot } from '../context.js';
 import { SecretBox } from '../crypto/secret-box.js';
+import { inBatches } from '../database/in-batches.js';
 import { UnitOfWork } from '../database/unit-of-work.js';
 import { IdempotencyKeyEntity } from './idempotency-key.entity.js';
 
@@ -20,6 +20,9 @@ export interface RepeatableAnswer {
   /** Whether this is the answer of an earlier request. */
   readonly replayed: boolean;
 }
+
+const FORGET = `DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2))`;
 
 /** How long the first answer is kept (contract 1). */
 const KEPT_DAYS = 1;
@@ -81,9 +84,11 @@ export class Idempotency {
   }
 
   /** Deletes answers that are too old to be asked for; answers how many they were. */
-  async forgetOld(): Promise<number> {
-    const { affected } = await this.uow.repository(IdempotencyKeyEntity).delete({ createdAt: LessThan(this.oldest()) });
-    return affected ?? 0;
+  forgetOld(): Promise<number> {
+    return inBatches(async (limit) => {
+      const [, deleted] = await this.uow.manager.query<[unknown, number]>(FORGET, [this.oldest(), limit]);
+      return deleted;
+    });
   }
 
   /** Writes a key's row. A row of an earlier request is only replaced when it is too old to count; false says it was not. */

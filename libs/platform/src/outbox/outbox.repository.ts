@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { inBatches } from '../database/in-batches.js';
 import { UnitOfWork } from '../database/unit-of-work.js';
 
 export interface NewOutboxRow {
@@ -92,11 +93,15 @@ export class OutboxRepository {
   }
 
   /** Deletes what was given up before an instant; answers how many that were. */
-  async forgetFailed(before: Date): Promise<number> {
-    const [, count] = await this.uow.manager.query<[unknown, number]>('DELETE FROM outbox WHERE failed_at < $1', [
-      before,
-    ]);
-    return count;
+  forgetFailed(before: Date): Promise<number> {
+    return inBatches(async (limit) => {
+      const [, deleted] = await this.uow.manager.query<[unknown, number]>(
+        `DELETE FROM outbox WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM outbox WHERE failed_at < $1 ORDER BY failed_at LIMIT $2))`,
+        [before, limit],
+      );
+      return deleted;
+    });
   }
 
   async figures(at: Date): Promise<OutboxFigures> {
