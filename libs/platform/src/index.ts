@@ -1,7 +1,6 @@
 /**
  * platform: what the rooms stand on. Settings, the database and its transactions, sealing of secrets, languages, the log,
- * the audit log, repeated requests. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
- * repeated requests, the outbox and mail. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
+ * the audit log, repeated requests, the outbox and mail. It promises that a room needs no other way to any of them, and must never know what a user, a tariff or a
  * peer is.
  */
 export {

@@ -1,16 +1,20 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { TypeOrmModule } from '@nestjs/typeorm';
+import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import { type Logger } from 'pino';
-import { Clock, Randomness, SystemClock, SystemRandomness } from '#kernel';
+import { type DataSource } from 'typeorm';
+import { Clock, Randomness, SystemRandomness } from '#kernel';
 import { AuditEntryEntity } from './audit/audit-entry.entity.js';
 import { AuditRepository } from './audit/audit.repository.js';
 import { Audit } from './audit/audit.service.js';
 import { Settings } from './config/settings.js';
 import { ShiftedClock } from './config/shifted-clock.js';
 import { SecretBox } from './crypto/secret-box.js';
+import { ClockFollower, startClock } from './database/clock-follower.js';
+import { ClockMetrics } from './database/clock.metrics.js';
 import { DatabaseClock } from './database/database-clock.js';
 import { DatabaseMetrics } from './database/database.metrics.js';
 import { DatabaseModule } from './database/database.module.js';
+import { FollowingClock } from './database/following-clock.js';
 import { LeaseEntity } from './database/lease.entity.js';
 import { LeasesRepository } from './database/leases.repository.js';
 import { LEASE_TIMES, Leases } from './database/leases.service.js';
@@ -34,7 +38,7 @@ export interface PlatformOptions {
   /** Whether `databaseUrl` leads to a pooler. */
   readonly databaseIsPooled?: boolean;
   readonly log: Logger;
-  /** The machine's own unless a test holds them still, or development moves the time (`DEV_CLOCK_FILE`). */
+  /** The database's unless a test holds it still, or development moves the time (`DEV_CLOCK_FILE`). */
   readonly clock?: Clock;
   readonly randomness?: Randomness;
 }
@@ -46,7 +50,8 @@ export class PlatformModule {
     const { settings, databaseUrl, log, randomness = new SystemRandomness() } = options;
     const moved =
       options.clock ?? (settings.clockFile === undefined ? undefined : new ShiftedClock(settings.clockFile));
-    const clock = moved ?? new SystemClock();
+    const following = new FollowingClock();
+    const clock = moved ?? following;
     const box = new SecretBox(settings.encryptionKeys, randomness, clock);
     return {
       module: PlatformModule,
@@ -61,14 +66,26 @@ export class PlatformModule {
       ],
       providers: [
         { provide: Settings, useValue: settings },
-        { provide: Clock, useValue: clock },
         { provide: Randomness, useValue: randomness },
         { provide: SecretBox, useValue: box },
         { provide: LOG, useValue: log },
         // Who moves the one time moves the database's with it.
-        moved === undefined
-          ? DatabaseClock
-          : { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
+        ...(moved === undefined
+          ? [
+              {
+                provide: FollowingClock,
+                inject: [getDataSourceToken()],
+                useFactory: (dataSource: DataSource) => startClock(dataSource, following),
+              },
+              { provide: Clock, useExisting: FollowingClock },
+              ClockFollower,
+              ClockMetrics,
+              DatabaseClock,
+            ]
+          : [
+              { provide: Clock, useValue: moved },
+              { provide: DatabaseClock, useValue: { now: () => Promise.resolve(clock.now()) } },
+            ]),
         LeasesRepository,
         {
           provide: Leases,

@@ -1,4 +1,4 @@
-import { addDays, DAY_MS } from '#kernel';
+import { addDays, addSeconds, DAY_MS } from '#kernel';
 import {
   type Entitlement,
   type Period,
@@ -23,10 +23,17 @@ const LIFETIME_PERIOD_DAYS = 30;
 
 type Standing = Pick<Subscription, 'state' | 'startedAt' | 'accessUntil'>;
 
+/**
+ * What began is judged a moment later by another instance or by the database, whose clocks agree within milliseconds: by so many
+ * seconds it may seem to begin in the future.
+ */
+export const CLOCK_TOLERANCE_SECONDS = 1;
+
 /** Whether a subscription lets its owner use the VPN at an instant. The end itself is outside. */
 export function grantsAccess({ state, startedAt, accessUntil }: Standing, at: Date): boolean {
   const granting: readonly SubscriptionState[] = GRANTING_STATES;
-  return granting.includes(state) && startedAt <= at && (accessUntil === null || at < accessUntil);
+  const hasBegun = startedAt <= addSeconds(at, CLOCK_TOLERANCE_SECONDS);
+  return granting.includes(state) && hasBegun && (accessUntil === null || at < accessUntil);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, type Money } from '#kernel';
 import { UnitOfWork } from '#platform';
-import { GRANTING_STATES, type Remainder } from './subscription.rules.js';
+import { CLOCK_TOLERANCE_SECONDS, GRANTING_STATES, type Remainder } from './subscription.rules.js';
 import { type Subscription, type SubscriptionSource, type SubscriptionState } from './subscription.js';
 import { SubscriptionHistoryEntity } from './subscription-history.entity.js';
 import { UserTariffEntity } from './user-tariff.entity.js';
@@ -84,11 +84,13 @@ const SELECT = `
 
 const OF_USER = `${SELECT} WHERE s.user_id = $1 ORDER BY s.id`;
 
+const TOLERANCE = `interval '${CLOCK_TOLERANCE_SECONDS} seconds'`;
+
 /** `grantsAccess` of `subscription.rules.ts`, in SQL, for many users at once. */
 const GRANTING_AMONG = `${SELECT}
   JOIN users u ON u.id = s.user_id
   WHERE s.user_id = ANY($1) AND u.status = 'active'
-    AND s.state = ANY($2) AND s.started_at <= $3 AND (s.access_until IS NULL OR $3 < s.access_until)`;
+    AND s.state = ANY($2) AND s.started_at <= $3::timestamptz + ${TOLERANCE} AND (s.access_until IS NULL OR $3 < s.access_until)`;
 
 @Injectable()
 export class SubscriptionsRepository {
@@ -115,7 +117,7 @@ export class SubscriptionsRepository {
       `SELECT count(*)::int AS total FROM (
          SELECT 1 FROM user_tariffs
          WHERE source IN ('admin', 'manual', 'promo') AND state = ANY($1)
-           AND started_at <= $2 AND (access_until IS NULL OR $2 < access_until)
+           AND started_at <= $2::timestamptz + ${TOLERANCE} AND (access_until IS NULL OR $2 < access_until)
          GROUP BY user_id, tariff_id HAVING count(*) > 1) AS doubled`,
       [GRANTING_STATES, at],
     );
