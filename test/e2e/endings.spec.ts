@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { Clock, ManualClock } from '#kernel';
-import { Applying, Enforcement, type EnforcementReport, PeersModule, Reconciliation } from '#peers';
-import { createLog, Metrics, PlatformModule } from '#platform';
+import { Applying, ENFORCE_ACCESS, Enforcement, type EnforcementReport, PeersModule, Reconciliation } from '#peers';
+import { createLog, JobRuns, Metrics, PlatformModule } from '#platform';
 import { Endings } from '#subscriptions';
 import { Providers } from '#wireguard';
 import { FakeProviders } from '../fakes/providers.js';
@@ -100,7 +100,13 @@ describe('what was given by hand', () => {
     const reports = await Promise.all([run(), run(), run(), rooms.get(Enforcement).run()]);
     await rooms.close();
     expect(reports.reduce((sum, { ended }) => sum + ended, 0)).toBe(3);
-    expect(await run()).toEqual({ ended: 0, changed: 0, held: null, backlog: 0 });
+    expect(await run()).toEqual({
+      ended: 0,
+      suspended: { users: 0, devices: 0 },
+      reopened: { users: 0, devices: 0 },
+      held: null,
+      backlog: 0,
+    });
     for (const one of all) expect(await seen(one)).toEqual(SHUT_OUT);
     const history = await stores.api.rows(
       `SELECT h.from_state, h.to_state, h.cause FROM subscription_history h
@@ -114,7 +120,7 @@ describe('what was given by hand', () => {
     const one = await byHand();
     stores.api.clock.advance({ days: 30 });
     host.mood = 'down';
-    expect(await run()).toMatchObject({ ended: 1, backlog: 1 });
+    expect(await run()).toMatchObject({ ended: 1, suspended: { users: 1, devices: 1 }, backlog: 1 });
     expect(await seen(one)).toMatchObject({ device: 'suspended', isOnServer: true });
     stores.api.clock.advance({ minutes: 1 });
     expect(await run()).toMatchObject({ ended: 0, backlog: 1 });
@@ -126,7 +132,7 @@ describe('what was given by hand', () => {
   it('is shut out also where the process died between the end of the subscription and that of its device', async () => {
     const one = await byHand();
     await stores.api.rows(`UPDATE user_tariffs SET state = 'expired' WHERE user_id = $1`, [one.user.id]);
-    expect(await run()).toMatchObject({ ended: 0, changed: 1 });
+    expect(await run()).toMatchObject({ ended: 0, suspended: { users: 1, devices: 1 } });
     expect(await seen(one)).toEqual(SHUT_OUT);
   });
 });
@@ -250,13 +256,17 @@ describe('more endings at once than life brings', () => {
     );
     stores.api.clock.advance({ days: 30 });
     logLines.length = 0;
-    expect(await run()).toMatchObject({ ended: 0, held: 22, backlog: 22 });
+    const asJob = (): Promise<unknown> =>
+      stores.api.app.get(JobRuns).run('enforce-access', () => run(), ENFORCE_ACCESS);
+    expect(await asJob()).toMatchObject({ result: { ended: 0, held: 22, backlog: 22 } });
     expect(host.peers.has(one.device.wg_public_key)).toBe(true);
     expect(logLines.filter((line) => line.includes('"error"'))).toMatchObject([
       expect.stringContaining('too many subscriptions would end at once'),
     ]);
     expect(await render()).toContain('vpn_access_endings_held 22\n');
+    expect(await render()).toContain('job_failing{job="enforce-access"} 1\n');
     expect(await run({ force: true })).toMatchObject({ ended: 22, held: null, backlog: 0 });
+    await asJob();
     expect(await render()).toContain('vpn_access_endings_held 0\n');
     expect(await seen(one)).toEqual(SHUT_OUT);
   });

@@ -44,6 +44,23 @@ describe('the metrics', () => {
     expect(await scrape(`${api.url}/metrics`, `Bearer ${admin.token}`)).toMatchObject({ status: 401 });
   });
 
+  it('tell operators in detail what is well, and nobody else (B3)', async () => {
+    const detail = `${api.url}/health/detail`;
+    expect(await scrape(detail)).toMatchObject({ status: 401 });
+    const { status, text } = await scrape(detail, `Bearer ${TOKEN}`);
+    expect(JSON.parse(text)).toMatchObject({
+      status: 'unavailable',
+      findings: expect.arrayContaining([
+        { about: 'database', isWell: true, says: expect.any(String) },
+        { about: 'jobs', isWell: false, says: expect.stringContaining('no process has ever run them') },
+      ]),
+    });
+    expect(status).toBe(503);
+    const base = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
+    expect(await scrape(`${base}/health`)).toMatchObject({ status: 503, text });
+    expect((await scrape(`${api.url}/health/ready`)).text).toBe('{"status":"ok","failing":[]}');
+  });
+
   it('have a port of their own, with nothing else on it', async () => {
     const base = `http://127.0.0.1:${api.app.get(MetricsServer).port}`;
     expect((await scrape(`${base}/metrics`)).text).toContain('vpn_peers{');

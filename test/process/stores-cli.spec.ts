@@ -162,11 +162,37 @@ describe('cli enforce-access', () => {
     expect((await cliWith(applying, 'servers', 'accept-settings')).code).toBe(0);
     expect(await cliWith(applying, 'enforce-access')).toMatchObject({
       code: 1,
-      stdout: '1 subscriptions ended; the devices of 0 users were suspended or let in again\n',
+      stdout: '1 subscriptions ended\n1 devices of 1 users were suspended\n0 devices of 0 users were let in again\n',
       stderr: expect.stringContaining('1 are left'),
     });
     expect((await cliWith(applying, 'enforce-access')).code).toBe(1); // found again from the row
     expect((await cli('servers', 'accept-settings')).code).toBe(0);
     expect((await cli('enforce-access')).code).toBe(0); // a server that is not ours to tell
+  });
+
+  it('fails when it did nothing, because another instance holds the lease (F2)', async () => {
+    await inDatabase(`
+      INSERT INTO leases VALUES ('enforce-access', 'somebody', 1, clock_timestamp(), clock_timestamp() + interval '1 minute')
+      ON CONFLICT (name) DO UPDATE SET holder = 'somebody', expires_at = excluded.expires_at`);
+    const met = await cli('enforce-access');
+    await inDatabase(`UPDATE leases SET expires_at = clock_timestamp() WHERE holder = 'somebody'`);
+    expect(met).toMatchObject({ code: 1, stderr: expect.stringContaining('Nothing was done: another instance') });
+    expect((await cli('enforce-access')).code).toBe(0);
+  });
+});
+
+describe('cli doctor', () => {
+  it('is well while jobs do their work, and ends with 1 when one has not for too long (B3)', async () => {
+    const found = await cli('doctor');
+    expect(found).toMatchObject({ code: 0, stderr: '' });
+    for (const about of ['settings', 'database', 'job enforce-access', 'server default'])
+      expect(found.stdout).toMatch(new RegExp(`^ok\t${about}\t`, 'm'));
+    await inDatabase(
+      `UPDATE job_runs SET succeeded_at = succeeded_at - interval '11 minutes', known_since = known_since - interval '1 hour'`,
+    );
+    const late = await cli('doctor');
+    expect(late).toMatchObject({ code: 1, stderr: expect.stringContaining('problem') });
+    expect(late.stdout).toMatch(/^problem\tjob enforce-access\tdone 6\d\d s ago.*too long$/m);
+    expect(await cli('doctor', '--force')).toMatchObject({ code: 2 });
   });
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { DomainError, ERRORS, type FieldIssue } from '#kernel';
 import { NotWell, UsageError } from './command.js';
 import { addDemo } from './commands/demo.command.js';
+import { addDoctor } from './commands/doctor.command.js';
 import { addEnforceAccess } from './commands/enforce-access.command.js';
 import { addMigrate } from './commands/migrate.command.js';
 import { addServers } from './commands/servers.command.js';
@@ -23,7 +24,7 @@ program
   .command('version')
   .description('Print the version')
   .action(() => void process.stdout.write(`${versionOf()}\n`));
-for (const add of [addDemo, addEnforceAccess, addMigrate, addServers, addStores, addUsers]) add(program);
+for (const add of [addDemo, addDoctor, addEnforceAccess, addMigrate, addServers, addStores, addUsers]) add(program);
 
 try {
   await program.parseAsync();

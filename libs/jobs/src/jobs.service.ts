@@ -4,17 +4,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Logger } from 'pino';
 import { Accounts } from '#auth';
 import { Acknowledging, Asking, Inbox, Repair } from '#iap';
-import { Applying, Enforcement, Reconciliation, Retention } from '#peers';
-import { Audit, Idempotency, Leases, LOG, Outbox } from '#platform';
+import { Applying, ENFORCE_ACCESS, Enforcement, Reconciliation, Retention } from '#peers';
+import { Audit, Idempotency, type JobOptions, JobRuns, LOG, Outbox } from '#platform';
 import { Reminders } from '#subscriptions';
 
 /** A use case that runs by itself. */
 export interface Job {
   readonly name: string;
   readonly everySeconds: number;
-  /** On one instance at a time; other jobs are safe on all of them at once. */
-  readonly isExclusive?: boolean;
-  run(): Promise<unknown>;
+  /** Runs it, and answers null when another instance is at it. */
+  readonly run: (runs: JobRuns) => Promise<unknown>;
 }
 
 const MINUTE = 60;
@@ -32,7 +31,7 @@ export class Jobs implements OnApplicationBootstrap, OnModuleDestroy {
 
   constructor(
     private readonly registry: SchedulerRegistry,
-    private readonly leases: Leases,
+    private readonly runs: JobRuns,
     applying: Applying,
     reconciliation: Reconciliation,
     enforcement: Enforcement,
@@ -49,39 +48,41 @@ export class Jobs implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(LOG) private readonly log: Logger,
   ) {
     this.jobs = [
-      { name: 'apply-peers', everySeconds: 1, run: () => applying.applyAll() },
-      { name: 'sweep-servers', everySeconds: 5, run: () => reconciliation.sweepDue() },
-      { name: 'enforce-access', everySeconds: MINUTE, isExclusive: true, run: () => enforcement.run() },
-      { name: 'forget-peers', everySeconds: HOUR, isExclusive: true, run: () => retention.forgetSuspended() },
-      { name: 'add-up-loads', everySeconds: MINUTE, isExclusive: true, run: () => retention.addUpLoads() },
-      { name: 'forget-sessions', everySeconds: HOUR, isExclusive: true, run: () => accounts.forgetEndedSessions() },
-      { name: 'forget-answers', everySeconds: HOUR, isExclusive: true, run: () => idempotency.forgetOld() },
+      everywhere('apply-peers', 1, () => applying.applyAll()),
+      everywhere('sweep-servers', 5, () => reconciliation.sweepDue()),
+      job('enforce-access', MINUTE, () => enforcement.run(), ENFORCE_ACCESS),
+      alone('forget-peers', HOUR, () => retention.forgetSuspended()),
+      alone('add-up-loads', MINUTE, () => retention.addUpLoads()),
+      alone('forget-sessions', HOUR, () => accounts.forgetEndedSessions()),
+      alone('forget-answers', HOUR, () => idempotency.forgetOld()),
       // Once a day would do, but no process has to live that long.
-      { name: 'forget-audit', everySeconds: HOUR, isExclusive: true, run: () => audit.forgetOld() },
-      { name: 'deliver-outbox', everySeconds: 5, run: () => outbox.deliver() },
-      { name: 'forget-outbox', everySeconds: HOUR, isExclusive: true, run: () => outbox.forgetFailed() },
-      { name: 'process-store-events', everySeconds: 2, run: () => inbox.process() },
-      { name: 'ask-stores', everySeconds: 5, run: () => asking.askDue() },
-      { name: 'acknowledge-purchases', everySeconds: 10, isExclusive: true, run: () => acknowledging.acknowledgeDue() },
-      { name: 'repair-stores', everySeconds: 10 * MINUTE, isExclusive: true, run: () => repair.repairDue() },
-      { name: 'forget-store-events', everySeconds: HOUR, isExclusive: true, run: () => inbox.forgetOld() },
-      { name: 'remind', everySeconds: MINUTE, isExclusive: true, run: () => reminders.remind() },
+      alone('forget-audit', HOUR, () => audit.forgetOld()),
+      everywhere('deliver-outbox', 5, () => outbox.deliver()),
+      alone('forget-outbox', HOUR, () => outbox.forgetFailed()),
+      everywhere('process-store-events', 2, () => inbox.process()),
+      everywhere('ask-stores', 5, () => asking.askDue()),
+      alone('acknowledge-purchases', 10, () => acknowledging.acknowledgeDue()),
+      alone('repair-stores', 10 * MINUTE, () => repair.repairDue()),
+      alone('forget-store-events', HOUR, () => inbox.forgetOld()),
+      alone('remind', MINUTE, () => reminders.remind()),
     ];
   }
 
-  onApplicationBootstrap(): void {
+  /** A job that runs less often than each minute runs for the first time after one: few processes live for many hours. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.runs.know(this.jobs.map(({ name, everySeconds }) => ({ name, limitSeconds: limitOf(everySeconds) })));
     for (const job of this.jobs) {
-      this.registry.addInterval(
-        job.name,
-        setInterval(() => this.start(job), job.everySeconds * 1000),
-      );
+      const start = (): void => this.start(job);
+      this.registry.addInterval(job.name, setInterval(start, job.everySeconds * 1000));
+      if (job.everySeconds > MINUTE) this.registry.addTimeout(job.name, setTimeout(start, MINUTE * 1000));
     }
   }
 
   /** Before anything that jobs use is destroyed: this module is, before those it imports. */
   async onModuleDestroy(): Promise<void> {
     this.isStopping = true;
-    for (const { name } of this.jobs) if (this.registry.doesExist('interval', name)) this.registry.deleteInterval(name);
+    for (const name of this.registry.getIntervals()) this.registry.deleteInterval(name);
+    for (const name of this.registry.getTimeouts()) this.registry.deleteTimeout(name);
     await Promise.race([Promise.all(this.running.values()), delay(PATIENCE_MS, undefined, { ref: false })]);
   }
 
@@ -92,15 +93,32 @@ export class Jobs implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** A job that goes on failing is told of once, and once more when it is well again. */
-  private async attempt(job: Job): Promise<void> {
-    const { name, isExclusive = false } = job;
+  private async attempt({ name, run }: Job): Promise<void> {
     try {
-      if (isExclusive) await this.leases.run(name, () => job.run());
-      else await job.run();
+      if ((await run(this.runs)) === null) return; // another instance is at it
       if (this.failing.delete(name)) this.log.info({ job: name }, 'a job is well again');
     } catch (error) {
       if (!this.failing.has(name)) this.log.error({ err: error, job: name }, 'a job failed; it will be tried again');
       this.failing.add(name);
     }
   }
+}
+
+/** How old the last success of a job may be: ten minutes, and three turns of what is rarer. */
+function limitOf(everySeconds: number): number {
+  return Math.max(10 * MINUTE, 3 * everySeconds);
+}
+
+function job<T>(name: string, everySeconds: number, work: () => Promise<T>, options: JobOptions<T> = {}): Job {
+  return { name, everySeconds, run: (runs) => runs.run(name, work, options) };
+}
+
+/** A job that is safe on all instances at once. */
+function everywhere(name: string, everySeconds: number, work: () => Promise<unknown>): Job {
+  return job(name, everySeconds, work);
+}
+
+/** A job that runs on one instance at a time. */
+function alone(name: string, everySeconds: number, work: () => Promise<unknown>): Job {
+  return job(name, everySeconds, work, { isExclusive: true });
 }

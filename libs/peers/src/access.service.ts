@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { DomainError } from '#kernel';
-import { DatabaseClock, UnitOfWork } from '#platform';
+import { ContextSlot, DatabaseClock, UnitOfWork } from '#platform';
 import { AccessChanges } from '#auth';
 import { type Entitlement, Subscriptions } from '#subscriptions';
 import { isExhausted, isInLine, type Judgement, verdictOf } from './access.rules.js';
@@ -10,12 +10,20 @@ import { TrafficRepository } from './traffic.repository.js';
 
 const BATCH = 500;
 
+/** Whose devices a piece of work suspended or let in again, by user, and how many devices those were. */
+export interface AccessTally {
+  readonly suspended: Map<number, number>;
+  readonly reopened: Map<number, number>;
+}
+
 /**
  * Makes peers follow their owner's access: suspended when it ends or its traffic is used up, wanted again when it returns. Whether a
  * user may use the VPN at this moment is asked here and nowhere else.
  */
 @Injectable()
 export class Access implements OnModuleInit {
+  private readonly tally = new ContextSlot<AccessTally>();
+
   constructor(
     private readonly uow: UnitOfWork,
     private readonly changes: AccessChanges,
@@ -28,6 +36,12 @@ export class Access implements OnModuleInit {
 
   onModuleInit(): void {
     this.changes.observe((userIds) => this.settle(userIds));
+  }
+
+  /** Counts what `work` does to devices, also by way of what follows from it. */
+  async counting<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly tally: AccessTally }> {
+    const tally: AccessTally = { suspended: new Map(), reopened: new Map() };
+    return { result: await this.tally.run(tally, work), tally };
   }
 
   /** What a user may do with the VPN now. @throws DomainError no_active_subscription | traffic_exhausted */
@@ -90,7 +104,14 @@ export class Access implements OnModuleInit {
     const now = await this.clock.now();
     const changed = await this.peers.follow(await this.judge(userIds, now), now);
     const servers = new Set(changed.filter(({ applies }) => applies).map(({ serverId }) => serverId));
-    this.uow.afterCommit(() => servers.forEach((serverId) => this.applying.start(serverId)));
+    const tally = this.tally.current;
+    this.uow.afterCommit(() => {
+      for (const { userId, isWanted } of changed.filter(({ isMoved }) => isMoved)) {
+        const counted = isWanted ? tally?.reopened : tally?.suspended;
+        counted?.set(userId, (counted.get(userId) ?? 0) + 1);
+      }
+      servers.forEach((serverId) => this.applying.start(serverId));
+    });
     return new Set(changed.map(({ userId }) => userId)).size;
   }
 

@@ -1,16 +1,23 @@
 import { Injectable } from '@nestjs/common';
-import { Endings } from '#subscriptions';
+import { type JobOptions } from '#platform';
+import { Endings, type EndingsReport } from '#subscriptions';
 import { Access } from './access.service.js';
 import { Applying } from './applying.service.js';
 import { DesiredPeersRepository } from './desired-peers.repository.js';
-import { PeersMetrics } from './peers.metrics.js';
+
+/** How many users, and how many devices of theirs. */
+export interface Affected {
+  readonly users: number;
+  readonly devices: number;
+}
 
 /** What a run did, and what it left to the next. */
 export interface EnforcementReport {
   /** Subscriptions whose time is over. */
   readonly ended: number;
-  /** Users whose devices were suspended or let in again. */
-  readonly changed: number;
+  readonly suspended: Affected;
+  /** Let in again. */
+  readonly reopened: Affected;
   /** How many subscriptions were left because so many at once must be a fault; null = none. */
   readonly held: number | null;
   /** Subscriptions that are over and not ended, and devices that a server was not told to shut out yet. */
@@ -28,17 +35,44 @@ export class Enforcement {
     private readonly access: Access,
     private readonly applying: Applying,
     private readonly desired: DesiredPeersRepository,
-    private readonly metrics: PeersMetrics,
   ) {}
 
   /** `force`: ends even what is so much that it must be a fault. */
   async run({ force = false }: { readonly force?: boolean } = {}): Promise<EnforcementReport> {
-    const { ended, held, backlog } = await this.endings.endDue({ force });
-    // Held back means that nobody is to lose their tunnel by it either; whoever has access is let in all the same.
-    const changed = await this.access.enforce({ isEndingHeld: held !== null });
+    const { result, tally } = await this.access.counting(() => this.followTheClock(force));
     await this.applying.applyAll();
-    const report = { ended, changed, held, backlog: backlog + (await this.desired.unsuspended()) };
-    this.metrics.enforced(report);
+    const { ended, held, backlog } = result;
+    const report = {
+      ended,
+      suspended: affected(tally.suspended),
+      reopened: affected(tally.reopened),
+      held,
+      backlog: backlog + (await this.desired.unsuspended()),
+    };
+    return report;
+  }
+
+  private async followTheClock(force: boolean): Promise<EndingsReport> {
+    const report = await this.endings.endDue({ force });
+    // Held back means that nobody is to lose their tunnel by it either; whoever has access is let in all the same.
+    await this.access.enforce({ isEndingHeld: report.held !== null });
     return report;
   }
 }
+
+function affected(devices: ReadonlyMap<number, number>): Affected {
+  return { users: devices.size, devices: [...devices.values()].reduce((sum, count) => sum + count, 0) };
+}
+
+/** How a run counts as a job. What was held back is not done, whoever ended well. */
+export const ENFORCE_ACCESS: JobOptions<EnforcementReport> = {
+  isExclusive: true,
+  problemOf: ({ held }) => (held === null ? null : 'endings_held'),
+  figuresOf: ({ ended, suspended, reopened, held, backlog }) => ({
+    ended,
+    suspended: suspended.devices,
+    reopened: reopened.devices,
+    held: held ?? 0,
+    backlog,
+  }),
+};

@@ -15,7 +15,7 @@ export {
   type SuspendedReason,
   whySuspended,
 } from './peer.js';
-export { Enforcement, type EnforcementReport } from './enforcement.service.js';
+export { ENFORCE_ACCESS, Enforcement, type EnforcementReport } from './enforcement.service.js';
 export { PeerConfigs } from './peer-configs.service.js';
 export { PeersModule } from './peers.module.js';
 export { type PeerCorrection, type PeerDraft, Peers } from './peers.service.js';

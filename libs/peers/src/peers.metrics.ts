@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { addDays, Clock } from '#kernel';
-import { InvariantsGauge, Metrics } from '#platform';
+import { InvariantsGauge, JobRuns, Metrics } from '#platform';
 import { DesiredPeersRepository, type ServerFigures } from './desired-peers.repository.js';
 import { Invariants } from './invariants.service.js';
 import { type Difference } from './reconciliation.rules.js';
@@ -20,8 +20,6 @@ export class PeersMetrics {
   private readonly sweeping: Histogram<Label>;
   private readonly drift: Counter<Label | 'kind'>;
   private readonly errors: Counter<Label | 'kind'>;
-  private readonly held: Gauge;
-  private readonly backlog: Gauge;
   private reading: Promise<readonly ServerFigures[]> | undefined;
 
   constructor(
@@ -30,6 +28,7 @@ export class PeersMetrics {
     private readonly clock: Clock,
     invariants: Invariants,
     gauge: InvariantsGauge,
+    jobs: JobRuns,
   ) {
     const registers = [metrics.registry];
     const labelNames = ['server'] as const;
@@ -59,17 +58,18 @@ export class PeersMetrics {
       labelNames: ['server', 'kind'],
       registers,
     });
-    this.held = new Gauge({
-      name: 'vpn_access_endings_held',
-      help: 'Subscriptions that are over and were not ended because they are too many: more than 0 is an alert',
-      registers,
-    });
-    this.backlog = new Gauge({
-      name: 'vpn_access_backlog',
-      help: 'What is over and still stands: subscriptions not ended, devices not shut out; as of the last run',
-      registers,
-    });
     this.gauges(metrics);
+    for (const [name, help, figure] of ENFORCEMENT_GAUGES) {
+      const gauge = new Gauge({
+        name,
+        help,
+        registers,
+        collect: async () => {
+          const run = (await jobs.list()).find((job) => job.name === 'enforce-access');
+          gauge.set(run?.figures?.[figure] ?? 0);
+        },
+      });
+    }
     gauge.add(() => invariants.violations());
   }
 
@@ -86,11 +86,6 @@ export class PeersMetrics {
 
   failed(serverId: number, kind: string): void {
     this.errors.inc({ server: serverId, kind });
-  }
-
-  enforced({ held, backlog }: { readonly held: number | null; readonly backlog: number }): void {
-    this.held.set(held ?? 0);
-    this.backlog.set(backlog);
   }
 
   private gauges({ registry }: Metrics): void {
@@ -131,6 +126,20 @@ export class PeersMetrics {
     return this.reading;
   };
 }
+
+/** As of the last run, whichever instance it was on. */
+const ENFORCEMENT_GAUGES = [
+  [
+    'vpn_access_endings_held',
+    'Subscriptions that are over and were not ended because they are too many: more than 0 is an alert',
+    'held',
+  ],
+  [
+    'vpn_access_backlog',
+    'What is over and still stands: subscriptions not ended, devices not shut out; as of the last run',
+    'backlog',
+  ],
+] as const;
 
 const STATUSES = ['pending', 'active', 'suspended'] as const;
 const KINDS = { toPut: 'put', toSuspend: 'suspend', toRemove: 'remove', strangers: 'stranger' } as const;

@@ -24,6 +24,7 @@ import { Reconciliation } from './reconciliation.service.js';
 import { Retention } from './retention.service.js';
 import { ServerExport } from './server-export.service.js';
 import { ServerLoadEntity } from './server-load.entity.js';
+import { ServersCheck } from './servers-check.service.js';
 import { TrafficPeriodEntity } from './traffic-period.entity.js';
 import { TrafficRepository } from './traffic.repository.js';
 import { Traffic } from './traffic.service.js';
@@ -63,6 +64,7 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
     Reconciliation,
     Retention,
     ServerExport,
+    ServersCheck,
     Traffic,
     TrafficRepository,
   ],

@@ -50,6 +50,10 @@ export interface FollowedPeer {
   readonly serverId: number;
   /** Whether its server is to be told. */
   readonly applies: boolean;
+  /** Whether it is wanted on its server now; suspended otherwise. */
+  readonly isWanted: boolean;
+  /** False for one that was suspended already, for another reason. */
+  readonly isMoved: boolean;
 }
 
 /** Somebody who has peers, and what those are. */
@@ -96,7 +100,7 @@ const FOLLOW = `
     desired_gen = p.desired_gen + step,
     applied_gen = CASE WHEN applies THEN p.applied_gen ELSE p.desired_gen + step END
   FROM judged WHERE p.id = judged.id
-  RETURNING p.user_id AS "userId", p.server_id AS "serverId", applies`;
+  RETURNING p.user_id AS "userId", p.server_id AS "serverId", applies, reason IS NULL AS "isWanted", step > 0 AS "isMoved"`;
 
 interface Row {
   id: number;

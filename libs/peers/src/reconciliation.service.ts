@@ -192,7 +192,9 @@ export class Reconciliation {
       held,
       isAdopted: server.adopted,
     };
+    const sweepMs = performance.now() - began;
     const swept = {
+      sweepMs,
       nextInSeconds: INTERVAL_SECONDS * (1 - JITTER + (2 * JITTER * this.randomness.bytes(1).readUInt8()) / 255),
       livePeers: report.live,
       strangers: report.strangers,
@@ -201,7 +203,7 @@ export class Reconciliation {
       publicKey: isStrange ? identity.before : identity.publicKey,
     };
     await this.uow.run(() => this.health.succeeded(server.id, swept));
-    this.metrics.swept(server.id, (performance.now() - began) / 1000, found);
+    this.metrics.swept(server.id, sweepMs / 1000, found);
     if (report.put + report.suspended + report.removed > 0)
       this.log.info(report, 'a server differed from the database');
     return report;

@@ -256,7 +256,7 @@ describe('whoever has used up the traffic of his period', () => {
     open.clock.advance({ days: 265 });
     await enforce();
     expect(await standing(by, peer)).toBe('no_access');
-    open.clock.advance({ days: 29 });
+    open.clock.advance({ days: 59 });
     expect(await retention.forgetSuspended()).toBe(0);
     open.clock.advance({ days: 2 });
     expect(await retention.forgetSuspended()).toBe(1);

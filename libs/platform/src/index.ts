@@ -15,6 +15,7 @@ export {
   SYSTEM,
 } from './audit/audit-entry.js';
 export { Audit } from './audit/audit.service.js';
+export { ContextSlot } from './context.js';
 export { loadSettings } from './config/load-settings.js';
 export { type EasyTarget, type HostTarget, type Role, Settings, type SigningKey } from './config/settings.js';
 export { type Environment, SettingsError } from './config/settings-reader.js';
@@ -34,6 +35,9 @@ export { Patience } from './database/patience.js';
 export { StartError } from './database/start-error.js';
 export { PreparedQueries, type PreparedQuery } from './database/prepared-queries.js';
 export { UnitOfWork } from './database/unit-of-work.js';
+export { HealthChecks, type HealthFinding } from './health/health-checks.js';
+export { type JobRun } from './health/job-runs.repository.js';
+export { type JobOptions, JobRuns } from './health/job-runs.service.js';
 export { chooseLocale, DEFAULT_LOCALE, type Locale, LOCALES, messageFor } from './i18n/messages.js';
 export { Idempotency, type RepeatableAnswer, type RepeatableRequest } from './idempotency/idempotency.js';
 export { type AddressedLetter, Mail } from './mail/mail.service.js';
@@ -62,6 +66,6 @@ export { clientAddress, forwardedScheme, type Network, networkOf } from './telem
 export { createLog, describeError, LOG, logWarnings, NestLog } from './telemetry/log.js';
 export { InvariantsGauge } from './telemetry/invariants-gauge.js';
 export { Metrics } from './telemetry/metrics.js';
-export { MetricsServer } from './telemetry/metrics-server.js';
+export { healthBody, MetricsServer } from './telemetry/metrics-server.js';
 export { watchEventLoop } from './watchdog/event-loop-watchdog.js';
 export { currentRequest, inRequest, type RequestContext } from './telemetry/request-context.js';

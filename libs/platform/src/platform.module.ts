@@ -19,6 +19,11 @@ import { LeaseEntity } from './database/lease.entity.js';
 import { LeasesRepository } from './database/leases.repository.js';
 import { LEASE_TIMES, Leases } from './database/leases.service.js';
 import { UnitOfWork } from './database/unit-of-work.js';
+import { HealthChecks } from './health/health-checks.js';
+import { JobRunEntity } from './health/job-run.entity.js';
+import { JobRunsMetrics } from './health/job-runs.metrics.js';
+import { JobRunsRepository } from './health/job-runs.repository.js';
+import { JobRuns } from './health/job-runs.service.js';
 import { IdempotencyKeyEntity } from './idempotency/idempotency-key.entity.js';
 import { Idempotency } from './idempotency/idempotency.js';
 import { Mail } from './mail/mail.service.js';
@@ -62,7 +67,7 @@ export class PlatformModule {
           poolSize: settings.database.poolSize,
           isPooled: options.databaseIsPooled ?? false,
         }),
-        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, LeaseEntity, OutboxEntity]),
+        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, JobRunEntity, LeaseEntity, OutboxEntity]),
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -92,6 +97,10 @@ export class PlatformModule {
           inject: [UnitOfWork, LeasesRepository],
           useFactory: (uow: UnitOfWork, leases: LeasesRepository) => new Leases(uow, leases, randomness, LEASE_TIMES),
         },
+        HealthChecks,
+        JobRuns,
+        JobRunsMetrics,
+        JobRunsRepository,
         Audit,
         AuditRepository,
         Idempotency,
@@ -113,6 +122,8 @@ export class PlatformModule {
         LOG,
         DatabaseClock,
         Leases,
+        HealthChecks,
+        JobRuns,
         Audit,
         Idempotency,
         Outbox,

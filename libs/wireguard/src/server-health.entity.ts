@@ -18,6 +18,17 @@ export class ServerHealthEntity {
   @Column('timestamptz', { name: 'swept_at', nullable: true })
   sweptAt: Date | null;
 
+  /** When the sweep that went well began, and how long it took. */
+  @Column('timestamptz', { name: 'sweep_started_at', nullable: true })
+  sweepStartedAt: Date | null;
+
+  @Column('integer', { name: 'sweep_ms', nullable: true })
+  sweepMs: number | null;
+
+  /** The last time it did not go well. */
+  @Column('timestamptz', { name: 'failed_at', nullable: true })
+  failedAt: Date | null;
+
   /** In a row, since it last went well. */
   @Column('integer', { default: 0 })
   failures: number;

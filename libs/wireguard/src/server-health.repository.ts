@@ -27,6 +27,8 @@ export const LOGIN_REFUSALS: readonly string[] = ['authentication', 'host_key', 
 
 interface Swept {
   readonly nextInSeconds: number;
+  /** How long it took, in milliseconds. */
+  readonly sweepMs: number;
   readonly livePeers: number;
   readonly strangers: number;
   readonly heldRemovals: number | null;
@@ -81,12 +83,15 @@ export class ServerHealthRepository {
     );
   }
 
-  async succeeded(serverId: number, { nextInSeconds, ...known }: Swept): Promise<void> {
+  async succeeded(serverId: number, { nextInSeconds, sweepMs, ...known }: Swept): Promise<void> {
     const now = this.clock.now();
     const next = addSeconds(now, nextInSeconds);
+    const sweep = { sweepMs: Math.round(sweepMs), sweepStartedAt: addSeconds(now, -sweepMs / 1000) };
     await this.uow
       .repository(ServerHealthEntity)
-      .upsert({ serverId, nextSweepAt: next, sweptAt: now, failures: 0, failure: null, ...known }, ['serverId']);
+      .upsert({ serverId, nextSweepAt: next, sweptAt: now, failures: 0, failure: null, ...sweep, ...known }, [
+        'serverId',
+      ]);
   }
 
   /** Notes that a server that had failed has done what it was told; the next sweep comes at once. */
@@ -100,9 +105,10 @@ export class ServerHealthRepository {
   /** Counts a failure and puts the next attempt off, by what `rest` says of the number of failures in a row. */
   async failed(serverId: number, kind: string, rest: (failures: number) => number): Promise<void> {
     const failures = ((await this.find(serverId))?.failures ?? 0) + 1;
-    const nextSweepAt = addSeconds(this.clock.now(), rest(failures));
+    const failedAt = this.clock.now();
+    const nextSweepAt = addSeconds(failedAt, rest(failures));
     await this.uow
       .repository(ServerHealthEntity)
-      .upsert({ serverId, failures, failure: kind.slice(0, 32), nextSweepAt }, ['serverId']);
+      .upsert({ serverId, failures, failure: kind.slice(0, 32), failedAt, nextSweepAt }, ['serverId']);
   }
 }

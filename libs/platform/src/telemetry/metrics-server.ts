@@ -4,11 +4,17 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { type Logger } from 'pino';
 import { Settings } from '../config/settings.js';
+import { HealthChecks, type HealthFinding } from '../health/health-checks.js';
 import { LOG } from './log.js';
 import { Metrics } from './metrics.js';
 
+/** Health in detail, as operators are told of it: `{"status":"ok","findings":[{"about":..,"isWell":..,"says":..}]}`. */
+export function healthBody(findings: readonly HealthFinding[]): string {
+  return JSON.stringify({ status: findings.every(({ isWell }) => isWell) ? 'ok' : 'unavailable', findings });
+}
+
 /**
- * Serves `/metrics` on a port of its own (METRICS_PORT), which is not meant to be reachable from outside: every process has it,
+ * Serves `/metrics`, and `/health` in detail, on a port of its own (METRICS_PORT), which is not meant to be reachable from outside: every process has it,
  * those without HTTP too.
  */
 @Injectable()
@@ -18,6 +24,7 @@ export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly settings: Settings,
     private readonly metrics: Metrics,
+    private readonly checks: HealthChecks,
     @Inject(LOG) private readonly log: Logger,
   ) {}
 
@@ -31,8 +38,9 @@ export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
     const { host, port } = this.settings.metrics;
     if (port === undefined) return;
     this.server = createServer((request, response) => {
-      if (request.method !== 'GET' || request.url !== '/metrics') response.writeHead(404).end();
-      else void this.answer(response);
+      if (request.method === 'GET' && request.url === '/metrics') void this.answer(response);
+      else if (request.method === 'GET' && request.url === '/health') void this.answerHealth(response);
+      else response.writeHead(404).end();
     });
     this.server.listen(port, host);
     await once(this.server, 'listening');
@@ -52,5 +60,11 @@ export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
       this.log.warn({ err: error }, 'metrics could not be collected');
       response.writeHead(503).end();
     }
+  }
+
+  private async answerHealth(response: ServerResponse): Promise<void> {
+    const findings = await this.checks.examine();
+    const isWell = findings.every((finding) => finding.isWell);
+    response.writeHead(isWell ? 200 : 503, { 'content-type': 'application/json' }).end(healthBody(findings));
   }
 }
