@@ -8,6 +8,7 @@ import { Stores1795442400000 } from './1795442400000-stores.migration.js';
 import { Ledger1795446000000 } from './1795446000000-ledger.migration.js';
 import { Leases1795800000000 } from './1795800000000-leases.migration.js';
 import { JobRuns1795801000000 } from './1795801000000-job-runs.migration.js';
+import { EncryptionCanary1795802000000 } from './1795802000000-encryption-canary.migration.js';
 import { Counters1795830000000 } from './1795830000000-counters.migration.js';
 import { FleetMemory1795830100000 } from './1795830100000-fleet-memory.migration.js';
 import { NextPeriod1795830200000 } from './1795830200000-next-period.migration.js';
@@ -35,6 +36,7 @@ export const MIGRATIONS: readonly Migration[] = [
   Ledger1795446000000,
   Leases1795800000000,
   JobRuns1795801000000,
+  EncryptionCanary1795802000000,
   Counters1795830000000,
   FleetMemory1795830100000,
   NextPeriod1795830200000,

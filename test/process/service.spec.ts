@@ -1,5 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
@@ -20,6 +21,21 @@ async function serverProcesses(dataDirectory: string): Promise<string[]> {
   );
   return pids.split('\n').filter((line) => line !== '');
 }
+
+/** The command line as an operator runs it, on the data of a service. */
+const cli = (
+  args: string[],
+  dataDirectory: string,
+  input = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> =>
+  new Promise((resolve) => {
+    const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory, ...environment };
+    const child = execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+    child.stdin?.end(input);
+  });
 
 describe('a service that is started with nothing set', () => {
   it('serves, says where, keeps its secrets to itself, and leaves nothing running', async () => {
@@ -184,6 +200,35 @@ describe('a service that is split by roles', () => {
   });
 });
 
+describe('a service with another key than the one that its database is sealed with', () => {
+  it('does not start, nor do its jobs or commands, until that key is back or is given up for good (E3)', async () => {
+    const dataDirectory = await dataFolder();
+    const server = { WG_APPLY_ENABLED: '1', WG_INTERFACE: 'vpn-none' };
+    const other = { ...server, CONFIG_ENCRYPTION_KEY: randomBytes(32).toString('base64') };
+    await (await Service.start({ dataDirectory, environment: server })).stop();
+    const refusal = /CONFIG_ENCRYPTION_KEY: none of its keys opens what this database has sealed/;
+    for (const environment of [other, { ...other, ROLES: 'jobs' }]) {
+      const service = Service.spawn({ dataDirectory, environment });
+      expect(await service.exited()).toBe(1);
+      expect(service.output).toMatch(refusal);
+      expect(service.output).not.toContain('running the jobs');
+      expect(service.output).not.toMatch(/^ +at /m); // it says what to do, not where in the code
+    }
+    expect(await cli(['servers', 'list'], dataDirectory, '', other)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(refusal),
+    });
+    const doctor = await cli(['doctor'], dataDirectory, '', other);
+    expect(doctor).toMatchObject({ code: 1, stdout: expect.stringMatching(/^problem\tencryption key\tCONFIG_/m) });
+    expect(doctor.stdout).toContain('vpn_servers.sealed_access: 1 of 1 examined cannot be opened');
+    await (await Service.start({ dataDirectory, environment: server })).stop();
+    expect(await cli(['accept-encryption-key'], dataDirectory, '', other)).toMatchObject({ code: 0, stderr: '' });
+    await (await Service.start({ dataDirectory, environment: other })).stop();
+    expect(await Service.spawn({ dataDirectory, environment: server }).exited()).toBe(1);
+  });
+});
+
 describe('two services on one port', () => {
   it('are one: the second says that the port is taken', async () => {
     const dataDirectory = await dataFolder();
@@ -197,25 +242,20 @@ describe('two services on one port', () => {
 });
 
 describe('the command line', () => {
-  const cli = (
-    args: string[],
-    dataDirectory: string,
-    input = '',
-    environment: Readonly<Record<string, string>> = {},
-  ): Promise<{ code: number; stdout: string; stderr: string }> =>
-    new Promise((resolve) => {
-      const env = { PATH: process.env['PATH'], DATA_DIR: dataDirectory, ...environment };
-      const child = execFile(process.execPath, ['scripts/run.mjs', 'cli', ...args], { env }, (error, stdout, stderr) =>
-        resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
-      );
-      child.stdin?.end(input);
-    });
-
   it('explains each command, and names what it does not understand without printing all it knows (E13)', async () => {
     const dataDirectory = await dataFolder();
     const help = await cli(['help'], dataDirectory);
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const name of ['demo', 'enforce-access', 'migrate', 'servers', 'stores', 'users', 'version']) {
+    for (const name of [
+      'accept-encryption-key',
+      'demo',
+      'enforce-access',
+      'migrate',
+      'servers',
+      'stores',
+      'users',
+      'version',
+    ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
       expect((await cli([name, '--help'], dataDirectory)).stdout).toContain(`npm run cli -- ${name}`);
     }

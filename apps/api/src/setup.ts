@@ -1,7 +1,7 @@
 import { type DynamicModule, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { NestLog, type PlatformOptions } from '#platform';
+import { EncryptionKey, NestLog, type PlatformOptions } from '#platform';
 import { FirstServer } from '#wireguard';
 import { AppModule } from './app.module.js';
 import { allowOrigins } from './http/cors.js';
@@ -31,6 +31,8 @@ export async function createApp(
   if (settings.http.docs) serveDocs(app);
   if (settings.metrics.token !== undefined) serveMetrics(app, settings.metrics.token);
   try {
+    // Before anything is read that is sealed, or sealed with a key that nobody else has.
+    await app.get(EncryptionKey).verifyAndKeep();
     // Here, not in its room: only what serves writes the server of the settings; a command or a worker may have others.
     await app.get(FirstServer).update();
     await app.init();

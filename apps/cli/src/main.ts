@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { DomainError, ERRORS, type FieldIssue } from '#kernel';
 import { NotWell, UsageError } from './command.js';
+import { addAcceptEncryptionKey } from './commands/accept-encryption-key.command.js';
 import { addDemo } from './commands/demo.command.js';
 import { addDoctor } from './commands/doctor.command.js';
 import { addEnforceAccess } from './commands/enforce-access.command.js';
@@ -24,7 +25,17 @@ program
   .command('version')
   .description('Print the version')
   .action(() => void process.stdout.write(`${versionOf()}\n`));
-for (const add of [addDemo, addDoctor, addEnforceAccess, addMigrate, addServers, addStores, addUsers]) add(program);
+const commands = [
+  addAcceptEncryptionKey,
+  addDemo,
+  addDoctor,
+  addEnforceAccess,
+  addMigrate,
+  addServers,
+  addStores,
+  addUsers,
+];
+for (const add of commands) add(program);
 
 try {
   await program.parseAsync();

@@ -1,11 +1,18 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
 import { JobsModule } from '#jobs';
-import { PlatformModule, type PlatformOptions } from '#platform';
+import { EncryptionKey, PlatformModule, type PlatformOptions } from '#platform';
 
 /** The process without HTTP: the jobs, and the rooms they need. */
 @Module({ imports: [JobsModule] })
-export class WorkerModule {
+export class WorkerModule implements OnModuleInit {
+  constructor(private readonly key: EncryptionKey) {}
+
   static with(platform: PlatformOptions): DynamicModule {
     return { module: WorkerModule, imports: [PlatformModule.with(platform)] };
+  }
+
+  /** Jobs start after this, on the application's bootstrap. */
+  async onModuleInit(): Promise<void> {
+    await this.key.verifyAndKeep();
   }
 }

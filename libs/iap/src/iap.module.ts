@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { SealedColumns } from '#platform';
 import { AuthModule } from '#auth';
 import { PaymentsModule } from '#payments';
 import { SubscriptionsModule } from '#subscriptions';
@@ -53,4 +54,9 @@ import { Support } from './support.service.js';
   ],
   exports: [Redeeming, Intake, Inbox, Asking, Acknowledging, Repair, Support],
 })
-export class IapModule {}
+export class IapModule {
+  constructor(sealed: SealedColumns) {
+    sealed.add('store_purchases', 'sealed_token');
+    sealed.add('store_events', 'sealed_payload');
+  }
+}

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { SealedColumns } from '#platform';
 import { AuthModule } from '#auth';
 import { SubscriptionsModule } from '#subscriptions';
 import { WireGuardModule } from '#wireguard';
@@ -70,4 +71,8 @@ import { VpnPeerEntity } from './vpn-peer.entity.js';
   ],
   exports: [Enforcement, Access, Applying, PeerConfigs, Peers, Reconciliation, Retention, ServerExport, Traffic],
 })
-export class PeersModule {}
+export class PeersModule {
+  constructor(sealed: SealedColumns) {
+    sealed.add('vpn_peers', 'wg_private_key', 'wg_preshared_key');
+  }
+}

@@ -20,6 +20,8 @@ export { loadSettings } from './config/load-settings.js';
 export { type EasyTarget, type HostTarget, type Role, Settings, type SigningKey } from './config/settings.js';
 export { type Environment, SettingsError } from './config/settings-reader.js';
 export { type AppleSettings, type GoogleSettings, type PurchaseSettings } from './config/store-settings.js';
+export { EncryptionKey } from './crypto/encryption-key.service.js';
+export { SealedColumns } from './crypto/sealed-columns.js';
 export { SecretBox, UnreadableSecretError } from './crypto/secret-box.js';
 export { BatchedRead } from './database/batched-read.js';
 export { refusalOf, refusing } from './database/constraints.js';

@@ -8,6 +8,12 @@ import { AuditRepository } from './audit/audit.repository.js';
 import { Audit } from './audit/audit.service.js';
 import { Settings } from './config/settings.js';
 import { ShiftedClock } from './config/shifted-clock.js';
+import { EncryptionCanaryEntity } from './crypto/encryption-canary.entity.js';
+import { EncryptionKey } from './crypto/encryption-key.service.js';
+import { SealedColumns } from './crypto/sealed-columns.js';
+import { SealedTextsCheck } from './crypto/sealed-texts-check.service.js';
+import { SealedTextsMetrics } from './crypto/sealed-texts.metrics.js';
+import { SealedTextsRepository } from './crypto/sealed-texts.repository.js';
 import { SecretBox } from './crypto/secret-box.js';
 import { ClockFollower, startClock } from './database/clock-follower.js';
 import { ClockMetrics } from './database/clock.metrics.js';
@@ -67,7 +73,14 @@ export class PlatformModule {
           poolSize: settings.database.poolSize,
           isPooled: options.databaseIsPooled ?? false,
         }),
-        TypeOrmModule.forFeature([AuditEntryEntity, IdempotencyKeyEntity, JobRunEntity, LeaseEntity, OutboxEntity]),
+        TypeOrmModule.forFeature([
+          AuditEntryEntity,
+          EncryptionCanaryEntity,
+          IdempotencyKeyEntity,
+          JobRunEntity,
+          LeaseEntity,
+          OutboxEntity,
+        ]),
       ],
       providers: [
         { provide: Settings, useValue: settings },
@@ -97,6 +110,11 @@ export class PlatformModule {
           inject: [UnitOfWork, LeasesRepository],
           useFactory: (uow: UnitOfWork, leases: LeasesRepository) => new Leases(uow, leases, randomness, LEASE_TIMES),
         },
+        EncryptionKey,
+        SealedColumns,
+        SealedTextsCheck,
+        SealedTextsMetrics,
+        SealedTextsRepository,
         HealthChecks,
         JobRuns,
         JobRunsMetrics,
@@ -119,6 +137,8 @@ export class PlatformModule {
         Clock,
         Randomness,
         SecretBox,
+        EncryptionKey,
+        SealedColumns,
         LOG,
         DatabaseClock,
         Leases,

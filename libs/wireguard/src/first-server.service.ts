@@ -155,7 +155,8 @@ export class FirstServer {
   private async reachFor(existing: Server | null): Promise<Reach> {
     const access = accessOf(this.settings.wireguard);
     const sealed = existing === null ? null : await this.repository.sealedAccess(existing.id);
-    const known = sealed === null ? null : this.box.open(sealed);
+    // What no key opens is replaced: the settings say it again.
+    const known = sealed === null || this.box.keyOf(sealed) === -1 ? null : this.box.open(sealed);
     const from = known === null ? null : placeOf((JSON.parse(known) as SealedAccess).access);
     const to = access === null ? null : placeOf(access);
     const change = existing === null || from === to ? undefined : { from, to };

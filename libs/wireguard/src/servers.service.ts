@@ -245,9 +245,12 @@ export class Servers {
     return this.box.seal(JSON.stringify({ access, fromSettings: false } satisfies SealedAccess));
   }
 
+  /** Null also where no key opens it: then it is to be said again. */
   private async accessOf(id: number): Promise<ServerAccess | null> {
     const sealed = await this.repository.sealedAccess(id);
-    return sealed === null ? null : (JSON.parse(this.box.open(sealed)) as SealedAccess).access;
+    return sealed === null || this.box.keyOf(sealed) === -1
+      ? null
+      : (JSON.parse(this.box.open(sealed)) as SealedAccess).access;
   }
 
   private writing<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { SealedColumns } from '#platform';
 import { AddressesRepository } from './addresses.repository.js';
 import { Diagnosis } from './diagnosis.service.js';
 import { FirstServer } from './first-server.service.js';
@@ -24,4 +25,8 @@ import { Servers } from './servers.service.js';
   ],
   exports: [AddressesRepository, Diagnosis, FirstServer, Providers, ServerHealthRepository, Servers],
 })
-export class WireGuardModule {}
+export class WireGuardModule {
+  constructor(sealed: SealedColumns) {
+    sealed.add('vpn_servers', 'sealed_access', 'sealed_private_key');
+  }
+}

@@ -29,6 +29,11 @@ export class SecretBox {
     return sealFernet(this.sealingKey, plain, this.randomness.bytes(16), this.clock.now());
   }
 
+  /** Which key opens it: 0 is the one that seals, higher ones are older, -1 means none. */
+  keyOf(sealed: string): number {
+    return this.keys.findIndex((key) => openFernet(key, sealed) !== undefined);
+  }
+
   /** @throws UnreadableSecretError */
   open(sealed: string): string {
     for (const key of this.keys) {

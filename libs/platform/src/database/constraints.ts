@@ -45,6 +45,7 @@ export const CONSTRAINTS: Readonly<Record<string, Constraint>> = {
   vpn_peers_address_fkey: { missing: 'server_not_found', inUse: 'server_in_use' },
 
   // Nothing deletes these.
+  encryption_canary_one_row: 'fault',
   payments_subscription_id_fkey: 'fault',
   payments_superseded_by_fkey: 'fault',
   payment_events_payment_id_fkey: 'fault',
