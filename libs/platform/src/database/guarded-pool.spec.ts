@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { createEmptyDatabase, type TestDatabase } from '../../../../test/support/database.js';
@@ -233,10 +234,25 @@ describe('the right to write', () => {
     first.release();
     first.release();
     const last = await second;
-    const held = slots.acquireWhileMoving(10_000);
+    const held = slots.acquireWhileMoving(10_000, 10_000);
     last.release();
-    await expect(slots.acquireWhileMoving(0)).rejects.toMatchObject({ name: 'WritesBusyError' });
+    await expect(slots.acquireWhileMoving(0, 10_000)).rejects.toMatchObject({ name: 'WritesBusyError' });
     (await held).release();
+    expect(slots.taken).toBe(0);
+  });
+
+  it('is waited for as long as others are given it, however many those are (B5)', async () => {
+    const slots = new WriteSlots(1);
+    let current = await slots.acquire(1000);
+    const before = Array.from({ length: 6 }, () => slots.acquire(20_000));
+    const last = slots.acquireWhileMoving(400, 20_000);
+    for (const next of before) {
+      await delay(100); // together longer than it may stand still
+      current.release();
+      current = await next;
+    }
+    current.release();
+    (await last).release();
     expect(slots.taken).toBe(0);
   });
 });

@@ -200,7 +200,7 @@ export class GuardedClient extends pg.Client {
     const context = writing.current;
     const reserved = context?.slot;
     if (context !== undefined) context.slot = undefined;
-    this.slot = reserved ?? (await pool.slots.acquireWhileMoving(HELD_WAIT_MS));
+    this.slot = reserved ?? (await pool.slots.acquireWhileMoving(HELD_WAIT_MS, BEGIN_WAIT_MS));
   }
 
   private giveSlotBack(): void {

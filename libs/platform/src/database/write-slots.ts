@@ -2,7 +2,7 @@ import { WritesBusyError } from './database-faults.js';
 
 interface Waiting {
   readonly give: (slot: WriteSlot) => void;
-  readonly timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | undefined;
 }
 
 /** The right to write, for one transaction or one statement that commits by itself. */
@@ -38,28 +38,43 @@ export class WriteSlots {
 
   /** @throws WritesBusyError when none becomes free in time */
   acquire(waitMs: number): Promise<WriteSlot> {
+    const deadline = performance.now() + waitMs;
+    return this.take(() => deadline - performance.now());
+  }
+
+  /**
+   * For who holds a connection that a reader may need: waits while slots come and go, but not once none was given back for `stillMs`, nor
+   * longer than `longestMs`.
+   * @throws WritesBusyError
+   */
+  acquireWhileMoving(stillMs: number, longestMs: number): Promise<WriteSlot> {
+    const deadline = performance.now() + longestMs;
+    return this.take(() => Math.min(this.movedAt + stillMs, deadline) - performance.now());
+  }
+
+  /** A slot, as soon as one is free; `leftMs` says how much longer it is worth waiting for. */
+  private take(leftMs: () => number): Promise<WriteSlot> {
     if (this.free > 0) {
       this.free -= 1;
       this.movedAt = performance.now();
       return Promise.resolve(this.slot());
     }
-    if (waitMs <= 0) return Promise.reject(this.busy());
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const refuse = (): void => {
+        if (!this.waiting.includes(waiter)) return; // it was given one meanwhile
+        if (leftMs() > 0) {
+          arm();
+          return;
+        }
         this.waiting.splice(this.waiting.indexOf(waiter), 1);
         reject(this.busy());
-      }, waitMs);
-      const waiter = { give: resolve, timer };
+      };
+      // A process that stood still finds its timers due first: answers that came meanwhile are read before anybody is refused.
+      const arm = (): void => void (waiter.timer = setTimeout(() => setImmediate(refuse), Math.max(0, leftMs())));
+      const waiter: Waiting = { give: resolve, timer: undefined };
       this.waiting.push(waiter);
+      arm();
     });
-  }
-
-  /**
-   * For who holds a connection that a reader may need: waits while slots come and go, and not once none was given back for `stillMs`.
-   * @throws WritesBusyError
-   */
-  acquireWhileMoving(stillMs: number): Promise<WriteSlot> {
-    return this.acquire(this.movedAt + stillMs - performance.now());
   }
 
   private busy(): WritesBusyError {
