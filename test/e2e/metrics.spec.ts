@@ -38,6 +38,24 @@ describe('the metrics', () => {
     expect(text).toContain('process_resident_memory_bytes');
   });
 
+  it('tell of the calls to a server as long as it is called', async () => {
+    const figures = ['vpn_server_failures{server="1"} 9\n', 'vpn_server_held_removals{server="1"} 4\n'];
+    const read = async (): Promise<string> => (await scrape(`${api.url}/metrics`, `Bearer ${TOKEN}`)).text;
+    await api.rows(`UPDATE vpn_servers SET applies = true WHERE id = 1`);
+    await api.rows(`INSERT INTO vpn_server_health (server_id, failures, held_removals, swept_at, next_sweep_at)
+      VALUES (1, 9, 4, now() - interval '1 day', now() + interval '1 day')
+      ON CONFLICT (server_id) DO UPDATE SET failures = 9, held_removals = 4, swept_at = now() - interval '1 day'`);
+    const called = await read();
+    for (const figure of figures) expect(called).toContain(figure);
+    expect(called).toMatch(/^vpn_server_swept_seconds_ago\{server="1"\} 8\d{4}/m);
+    await api.rows(`UPDATE vpn_servers SET status = 'disabled' WHERE id = 1`);
+    const disabled = await read();
+    for (const figure of figures) expect(disabled).toContain(figure.replace(/\d\n$/, '0\n'));
+    expect(disabled).not.toContain('vpn_server_swept_seconds_ago{');
+    await api.rows(`UPDATE vpn_servers SET status = 'active', applies = false WHERE id = 1`);
+    expect(await read()).not.toContain('vpn_server_swept_seconds_ago{');
+  });
+
   it('beside the API are for those who know the token', async () => {
     expect(await scrape(`${api.url}/metrics`)).toMatchObject({ status: 401 });
     expect(await scrape(`${api.url}/metrics`, 'Bearer wrong')).toMatchObject({ status: 401 });

@@ -66,6 +66,11 @@ export class StoreMetrics {
       help: 'Notifications whose status was not what follows from all we know, so that Apple was asked',
       registers,
     });
+    // From 0: Prometheus sees no increase in a series that begins with 1, and so would not see the first one.
+    for (const provider of ['apple', 'google'] satisfies StoreProvider[]) {
+      this.unknownEvents.inc({ provider }, 0);
+      this.unknownStates.inc({ provider }, 0);
+    }
   }
 
   /** A purchase could not be dealt with, because of itself. */

@@ -411,6 +411,7 @@ const LEFTOVERS = `
 
 const DUE_LEFTOVERS = `SELECT * FROM (${LEFTOVERS}) AS known WHERE is_due LIMIT $3`;
 
+/** What calls to a server found is told of those that are called: what stands of the others is history. */
 const FIGURES = `
   SELECT s.id AS "serverId", (2 ^ (32 - masklen(s.subnet)) - 3)::int AS addresses,
     COALESCE(p.pending, 0) AS pending, COALESCE(p.active, 0) AS active, COALESCE(p.suspended, 0) AS suspended,
@@ -428,7 +429,7 @@ const FIGURES = `
     FROM vpn_peers GROUP BY server_id) p ON p.server_id = s.id
   LEFT JOIN (SELECT server_id, count(*)::int AS leftovers FROM vpn_peer_leftovers GROUP BY server_id) l
     ON l.server_id = s.id
-  LEFT JOIN vpn_server_health h ON h.server_id = s.id
+  LEFT JOIN vpn_server_health h ON h.server_id = s.id AND s.applies AND s.status <> 'disabled'
   ORDER BY s.id`;
 
 const DELETE_SUSPENDED = `
