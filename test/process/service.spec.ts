@@ -2,7 +2,9 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { once } from 'node:events';
+import { Agent, createServer, request } from 'node:http';
+import { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { call, dataFolder, poll, Service } from '../support/service.js';
@@ -332,6 +334,15 @@ describe('the command line', () => {
     expect([code, stdout]).toEqual([1, '']);
     const admin = await signIn(url);
     expect(await call(url, 'GET', '/payments/', { token: admin })).toEqual([]);
+  });
+
+  it('runs beside a service that has the port of the metrics (E11)', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = String((taken.address() as AddressInfo).port);
+    const list = await cli(['servers', 'list', '--json'], await dataFolder(), '', { METRICS_PORT: port });
+    taken.close();
+    expect(list).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
   });
 
   it('adds, drains and looks over servers', async () => {

@@ -1,7 +1,7 @@
 import { type DynamicModule, type NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { EncryptionKey, NestLog, type PlatformOptions } from '#platform';
+import { EncryptionKey, MetricsServer, NestLog, type PlatformOptions } from '#platform';
 import { FirstServer } from '#wireguard';
 import { AppModule } from './app.module.js';
 import { allowOrigins } from './http/cors.js';
@@ -36,6 +36,7 @@ export async function createApp(
     // Here, not in its room: only what serves writes the server of the settings; a command or a worker may have others.
     await app.get(FirstServer).update();
     await app.init();
+    await app.get(MetricsServer).listen();
   } catch (error) {
     await app.close();
     throw error;

@@ -1,11 +1,14 @@
-import { type DynamicModule, Module, type OnModuleInit } from '@nestjs/common';
+import { type DynamicModule, Module, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { JobsModule } from '#jobs';
-import { EncryptionKey, PlatformModule, type PlatformOptions } from '#platform';
+import { EncryptionKey, MetricsServer, PlatformModule, type PlatformOptions } from '#platform';
 
 /** The process without HTTP: the jobs, and the rooms they need. */
 @Module({ imports: [JobsModule] })
-export class WorkerModule implements OnModuleInit {
-  constructor(private readonly key: EncryptionKey) {}
+export class WorkerModule implements OnModuleInit, OnApplicationBootstrap {
+  constructor(
+    private readonly key: EncryptionKey,
+    private readonly metrics: MetricsServer,
+  ) {}
 
   static with(platform: PlatformOptions): DynamicModule {
     return { module: WorkerModule, imports: [PlatformModule.with(platform)] };
@@ -14,5 +17,9 @@ export class WorkerModule implements OnModuleInit {
   /** Jobs start after this, on the application's bootstrap. */
   async onModuleInit(): Promise<void> {
     await this.key.verifyAndKeep();
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.metrics.listen();
   }
 }

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
@@ -14,11 +14,11 @@ export function healthBody(findings: readonly HealthFinding[]): string {
 }
 
 /**
- * Serves `/metrics`, and `/health` in detail, on a port of its own (METRICS_PORT), which is not meant to be reachable from outside: every process has it,
- * those without HTTP too.
+ * Serves `/metrics`, and `/health` in detail, on a port of its own (METRICS_PORT), which is not meant to be reachable from outside: every process that
+ * serves has it, those without HTTP too.
  */
 @Injectable()
-export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
+export class MetricsServer implements OnModuleDestroy {
   private server: Server | undefined;
 
   constructor(
@@ -34,7 +34,8 @@ export class MetricsServer implements OnApplicationBootstrap, OnModuleDestroy {
     return address?.port;
   }
 
-  async onApplicationBootstrap(): Promise<void> {
+  /** Called by what serves: a command beside it has the same settings, and the port is taken. */
+  async listen(): Promise<void> {
     const { host, port } = this.settings.metrics;
     if (port === undefined) return;
     this.server = createServer((request, response) => {
