@@ -5,7 +5,8 @@ import { Client } from 'pg';
 import { IapModule } from '#iap';
 import { SystemRandomness } from '#kernel';
 import { PeersModule } from '#peers';
-import { EncryptionKey, HealthChecks, Metrics, SealedColumns, SecretBox } from '#platform';
+import { EncryptionKey, HealthChecks, Metrics, SealedColumns, SecretBox, SYSTEM } from '#platform';
+import { Servers } from '#wireguard';
 import { openInstance, openRooms, type OpenRooms } from '../support/rooms.js';
 import { TEST_ENVIRONMENT } from '../support/settings.js';
 
@@ -98,6 +99,21 @@ describe('the encryption key of an installation', () => {
     await (await withKeys(SECOND)).get(EncryptionKey).accept();
     await start(SECOND);
     await expect(start(FIRST)).rejects.toThrow(REFUSED);
+  });
+});
+
+describe('a server whose access no key opens', () => {
+  it('can be told anew how it is reached (E3)', async () => {
+    const {
+      rows: [server],
+    } = await database.query<{ id: number }>(
+      `UPDATE vpn_servers SET sealed_access = $1, from_settings = false RETURNING id`,
+      [boxOf(SECOND).seal('{}')],
+    );
+    const access = { kind: 'local', interface: 'wg7' } as const;
+    await open.rooms.get(Servers, { strict: false }).change(SYSTEM, server!.id, { access });
+    const { rows } = await database.query<{ sealed_access: string }>('SELECT sealed_access FROM vpn_servers');
+    expect(JSON.parse(boxOf(FIRST).open(rows[0]!.sealed_access))).toMatchObject({ access });
   });
 });
 
