@@ -198,9 +198,8 @@ export class GuardedClient extends pg.Client {
   private async takeSlot(pool: GuardedPool): Promise<void> {
     if (this.slot !== undefined) return;
     const context = writing.current;
-    const reserved = context?.slot;
-    if (context !== undefined) context.slot = undefined;
-    this.slot = reserved ?? (await pool.slots.acquireWhileMoving(HELD_WAIT_MS, BEGIN_WAIT_MS));
+    const reserved = context === undefined ? undefined : pool.attach(context);
+    this.slot = reserved ?? pool.borrow() ?? (await pool.slots.acquireWhileMoving(HELD_WAIT_MS, BEGIN_WAIT_MS));
   }
 
   private giveSlotBack(): void {
@@ -226,6 +225,8 @@ export class GuardedPool extends pg.Pool {
   readonly slots: WriteSlots;
   private generation = 0;
   private readonly waitingForCommit = new Set<GuardedClient>();
+  /** Transactions that have the right to write and no connection yet. */
+  private readonly unattached = new Set<Writing>();
 
   /** Whether a pooler stands between: then a named statement may meet another session, and numbers of processes mean nothing. */
   readonly isPooled: boolean;
@@ -272,11 +273,30 @@ export class GuardedPool extends pg.Pool {
   /** Runs a transaction once it may be begun. @throws WritesBusyError */
   async write<T>(work: () => Promise<T>): Promise<T> {
     const held: Writing = { slot: await this.slots.acquire(BEGIN_WAIT_MS) };
+    this.unattached.add(held);
     try {
       return await writing.run(held, work);
     } finally {
-      held.slot?.release(); // no connection was had for it
+      this.attach(held)?.release(); // no connection was had for it
     }
+  }
+
+  /** The right of a transaction, which has a connection now; undefined when it was lent meanwhile. */
+  attach(held: Writing): WriteSlot | undefined {
+    const { slot } = held;
+    held.slot = undefined;
+    this.unattached.delete(held);
+    return slot;
+  }
+
+  /**
+   * A right for who has a connection and finds none free, from a transaction that waits for a connection: else these two would wait for
+   * each other, the one with all connections, the other with all rights. The transaction takes another once it has its connection.
+   */
+  borrow(): WriteSlot | undefined {
+    if (this.slots.taken < this.slots.size) return undefined;
+    const lender = [...this.unattached].at(-1);
+    return lender === undefined ? undefined : this.attach(lender);
   }
 
   /** Connections of that time and before are not used again: the server that one of them spoke to is gone or takes no writes. */
