@@ -1,9 +1,12 @@
 import { afterAll } from '@jest/globals';
-import { readFile, rm, mkdtemp, readdir } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { readFile, readlink, rm, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, type QueryResultRow } from 'pg';
+import { codeOf } from '#kernel';
 import { acquireEmbeddedPostgres, type EmbeddedPostgres } from '#platform';
+import { until } from './until.js';
 
 const running = new Set<OwnPostgres>();
 
@@ -49,6 +52,11 @@ export class OwnPostgres {
     }
   }
 
+  private async postmaster(): Promise<number> {
+    const [pid] = (await readFile(join(this.server.directory, 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
+    return Number(pid);
+  }
+
   /** Changes a setting of the cluster; null is its default. */
   async set(name: string, value: string | null): Promise<void> {
     await this.query(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
@@ -57,16 +65,27 @@ export class OwnPostgres {
 
   /** Has every process of the cluster stand still, as when its machine does. */
   async freeze(): Promise<void> {
-    const [postmaster] = (await readFile(join(this.server.directory, 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
-    const parent = Number(postmaster);
-    process.kill(parent, 'SIGSTOP');
+    const parent = await this.postmaster();
+    signal(parent, 'SIGSTOP');
     this.frozen = [parent, ...(await childrenOf(parent))];
-    for (const pid of this.frozen) process.kill(pid, 'SIGSTOP');
+    for (const pid of this.frozen) signal(pid, 'SIGSTOP');
   }
 
   thaw(): void {
-    for (const pid of this.frozen) process.kill(pid, 'SIGCONT');
+    for (const pid of this.frozen) signal(pid, 'SIGCONT');
     this.frozen = [];
+  }
+
+  /** Ends it as a power cut does, and starts it again with the same words. */
+  async restart(): Promise<void> {
+    const parent = await this.postmaster();
+    const [program, words] = [await readlink(`/proc/${parent}/exe`), await readFile(`/proc/${parent}/cmdline`, 'utf8')];
+    const { uid, gid } = await stat(`/proc/${parent}`);
+    process.kill(parent, 'SIGQUIT');
+    await until(() => Promise.resolve(isAlive(parent) ? undefined : true), 30);
+    const again = { uid, gid, cwd: '/', detached: true, stdio: 'ignore' } as const;
+    spawn(program, words.split('\0').slice(1, -1), again).unref();
+    await until(() => this.query('SELECT 1').catch(() => undefined), 60);
   }
 
   async stop(): Promise<void> {
@@ -75,6 +94,24 @@ export class OwnPostgres {
     await this.server.release();
     await rm(this.server.directory, { recursive: true, force: true });
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** A process of the cluster's that has ended meanwhile needs none. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 
