@@ -21,9 +21,9 @@ export interface ServerHealth {
 
 /**
  * Failures of a login, which no later attempt mends by itself, and which hosts answer many of with a ban (fail2ban, PerSourcePenalties
- * of sshd).
+ * of sshd). Another host key is none of them: we leave before any login, and the host may show its own again at once.
  */
-export const LOGIN_REFUSALS: readonly string[] = ['authentication', 'host_key', 'private_key'];
+export const LOGIN_REFUSALS: readonly string[] = ['authentication', 'private_key'];
 
 interface Swept {
   readonly nextInSeconds: number;
